@@ -1,0 +1,318 @@
+"""Field types: what one JSON value may be, typed as Calico's Go structs type it.
+
+Owns the leaf types of the models and their messages. Must never check two fields
+against each other: that is a model's `findings`.
+
+A string field takes unquoted numbers and booleans as text, as Calico's decoder does.
+Nothing else is converted, except that a float without fraction is an integer in JSON.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Annotated, LiteralString, NoReturn
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from nfq_guard.model.addresses import FAMILIES, parse_address, parse_net
+from nfq_guard.model.decision import Action
+from nfq_guard.resources import names
+from nfq_guard.resources.scalars import PlainScalar
+from nfq_guard.resources.values import Port, Protocol, parse_port, parse_protocol, whole
+from nfq_guard.selector import SelectorError
+from nfq_guard.selector import parse as parse_selector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_SHOWN = 60
+"""Characters of a bad value that a message repeats."""
+
+LONGEST_SELECTOR = 16_384
+"""Longer ones are not even read. Calico's schema allows 1024, but only where there is a schema."""
+
+MAX_UINT16 = 0xFFFF
+MAX_UINT32 = 0xFFFFFFFF
+
+
+def refuse(code: LiteralString, message: str) -> NoReturn:
+    """Raise the error that becomes a Problem at the place of the value."""
+    raise PydanticCustomError(code, "{message}", {"message": message})
+
+
+def show(value: object) -> str:
+    """Return a found value fit for a message: one line, short, text in quotes."""
+    if isinstance(value, PlainScalar):
+        return value.raw
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        text = value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 1] + "…"
+        return '"' + "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text) + '"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def unwrap(value: object) -> object:
+    """Return the value of an unquoted scalar, anything else unchanged."""
+    return value.value if isinstance(value, PlainScalar) else value
+
+
+def _wrong_type(value: object, expected: str) -> NoReturn:
+    refuse("wrong-type", f"found {show(value)}, expected {expected}")
+
+
+def to_text(value: object, info: ValidationInfo) -> str:
+    """Decode a string; numbers and booleans that are not quoted become text."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if not isinstance(value, PlainScalar):
+        _wrong_type(value, "text")
+    if not value.faithful and isinstance(info.context, list):
+        info.context.append(value)
+    return value.text
+
+
+def to_integer(value: object) -> int:
+    """Decode an integer; `80.0` is one, `"80"` and `true` are not."""
+    number = whole(unwrap(value))
+    if number is None:
+        quoted = isinstance(value, str) and value.isascii() and value.isdigit()
+        _wrong_type(value, "a whole number" + (" (without quotes)" if quoted else _lost_comment(value)))
+    return number
+
+
+def _lost_comment(value: object) -> str:
+    """Return a hint for a value that goes on after a gap, as `8  Ping request` does."""
+    return '; did a comment lose its "#"?' if isinstance(value, str) and "  " in value.strip() else ""
+
+
+def to_number(value: object) -> float:
+    """Decode a finite number."""
+    number = unwrap(value)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        _wrong_type(value, "a number")
+    return float(number)
+
+
+def to_flag(value: object) -> bool:
+    """Decode a boolean; the text "true" and the number 1 are none."""
+    flag = unwrap(value)
+    if not isinstance(flag, bool):
+        _wrong_type(value, "true or false")
+    return flag
+
+
+Text = Annotated[str, BeforeValidator(to_text)]
+Integer = Annotated[int, BeforeValidator(to_integer)]
+Number = Annotated[float, BeforeValidator(to_number)]
+Flag = Annotated[bool, BeforeValidator(to_flag)]
+
+
+def one_of(*allowed: str, any_case: bool = False) -> AfterValidator:
+    """Allow these words only. `any_case` also allows other letter case and the empty string."""
+    exact = frozenset(allowed)
+    folded = {word.lower(): word for word in allowed}
+
+    def check(text: str) -> str:
+        if text in exact or (any_case and (not text or text.lower() in folded)):
+            return folded.get(text.lower(), text)
+        near = folded.get(text.lower())
+        hint = f"; did you mean {near}?" if near else ""
+        refuse("bad-value", f"found {show(text)}, expected {_either(allowed)}{hint}")
+
+    return AfterValidator(check)
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def between(low: int, high: int) -> AfterValidator:
+    """Allow integers from low to high, both included."""
+
+    def check(number: int) -> int:
+        if not low <= number <= high:
+            refuse("out-of-range", f"found {number}, expected {low}-{high}")
+        return number
+
+    return AfterValidator(check)
+
+
+def at_least(low: int) -> AfterValidator:
+    """Allow integers from low upwards."""
+
+    def check(number: int) -> int:
+        if number < low:
+            refuse("out-of-range", f"found {number}, expected {low} or more")
+        return number
+
+    return AfterValidator(check)
+
+
+def named(rule: Callable[[str], str | None], code: LiteralString = "bad-name") -> AfterValidator:
+    """Allow texts in which a rule of `names` finds nothing wrong."""
+
+    def check(text: str) -> str:
+        wrong = rule(text)
+        if wrong is not None:
+            refuse(code, f"found {show(text)}: {wrong}")
+        return text
+
+    return AfterValidator(check)
+
+
+def matching(pattern: str, expected: str, *, empty: bool = False) -> AfterValidator:
+    """Allow texts that a pattern matches whole, and the empty one if so said."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if (text or not empty) and not compiled.fullmatch(text):
+            refuse("bad-value", f"found {show(text)}, expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+def at_most_items(most: int) -> AfterValidator:
+    """Allow lists of at most so many items."""
+
+    def check(items: tuple[object, ...]) -> tuple[object, ...]:
+        if len(items) > most:
+            refuse("too-many-items", f"the list has {len(items)} items, at most {most} are allowed")
+        return items
+
+    return AfterValidator(check)
+
+
+def _action(value: object, info: ValidationInfo) -> Action:
+    text = to_text(value, info)
+    try:
+        return Action(text)
+    except ValueError:
+        near = next((word for word in Action if word.lower() == text.lower()), None)
+    hint = f"; did you mean {near}?" if near else ""
+    refuse("bad-value", f"found {show(text)}, expected {_either(tuple(Action))}{hint}")
+
+
+def _protocol(value: object) -> Protocol:
+    try:
+        protocol = parse_protocol(unwrap(value))
+    except (ValueError, TypeError) as error:
+        refuse("bad-protocol", f"found {show(value)}: {error}")
+    if not protocol.known:
+        refuse("bad-protocol", f"found {show(value)}, expected {_PROTOCOLS}{_protocol_hint(protocol)}")
+    return protocol
+
+
+_PROTOCOLS = "TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number 1-255"
+
+
+def _protocol_hint(protocol: Protocol) -> str:
+    words = ("TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "UDPLite")
+    near = next((word for word in words if word.lower() == protocol.text.lower()), None)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _port(value: object) -> Port:
+    try:
+        port = parse_port(unwrap(value))
+    except (ValueError, TypeError) as error:
+        refuse("bad-port", f"found {show(value)}: {error}")
+    wrong = names.port_name(port.name) if port.name is not None else None
+    if wrong is not None:
+        span = re.fullmatch(r"([0-9]+)-([0-9]+)", port.name or "")
+        hint = f"; a range is written {span[1]}:{span[2]}" if span else ""
+        refuse("bad-port", f"found {show(value)}: {wrong}{hint}")
+    if port.name is None and port.low < 1:
+        refuse("bad-port", f"found {show(value)}: ports are 1-{MAX_UINT16}")
+    return port
+
+
+def _selector(text: str) -> str:
+    if len(text) > LONGEST_SELECTOR:
+        refuse("too-long", f"the selector has {len(text)} characters, which is more than any can need")
+    try:
+        parse_selector(text)
+    except SelectorError as error:
+        refuse("bad-selector", f"{error.message} at column {error.column} of the selector {show(text)}")
+    return text
+
+
+def _net(text: str) -> str:
+    try:
+        parse_net(text)
+    except ValueError as error:
+        refuse("bad-net", _about_net(text, error))
+    return text
+
+
+def _address_or_net(text: str) -> str:
+    try:
+        parse_net(text, bare=True, host_bits=True)
+    except ValueError as error:
+        refuse("bad-net", _about_net(text, error))
+    return text
+
+
+def _about_net(text: str, error: ValueError) -> str:
+    try:
+        family, _ = parse_address(text)
+    except ValueError:
+        pass
+    else:
+        return f"found {show(text)}, expected a CIDR; did you mean {text}/{32 if family == 4 else 128}?"  # noqa: PLR2004
+    detail = str(error)
+    if "did you mean" in detail:
+        return f"found {show(text)}: bits are set right of the prefix{detail[detail.index(';') :]}"
+    return f"found {show(text)}, expected a CIDR such as 10.0.0.0/8 or fd00::/8{_lost_comment(text)}"
+
+
+def _address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError:
+        refuse("bad-address", f"found {show(text)}, expected an IPv4 or IPv6 address without prefix length")
+    return text
+
+
+def address_of(family: int) -> AfterValidator:
+    """Allow an address of family 4 or 6, or nothing."""
+
+    def check(text: str) -> str:
+        try:
+            good = not text or parse_address(text)[0] == family
+        except ValueError:
+            good = False
+        if not good:
+            refuse("bad-address", f"found {show(text)}, expected an IPv{family} address")
+        return text
+
+    return AfterValidator(check)
+
+
+def _ip_version(number: int) -> int:
+    if number not in FAMILIES:
+        refuse("bad-value", f"found {number}, expected 4 or 6")
+    return number
+
+
+RuleAction = Annotated[Action, BeforeValidator(_action)]
+AnyProtocol = Annotated[Protocol, BeforeValidator(_protocol)]
+RulePort = Annotated[Port, BeforeValidator(_port)]
+SelectorText = Annotated[Text, AfterValidator(_selector)]
+Cidr = Annotated[Text, AfterValidator(_net)]
+AddressOrCidr = Annotated[Text, AfterValidator(_address_or_net)]
+Address = Annotated[Text, AfterValidator(_address)]
+Name = Annotated[Text, named(names.subdomain)]
+PortName = Annotated[Text, named(names.port_name)]
+InterfaceName = Annotated[Text, named(names.interface)]
+PortNumber = Annotated[Integer, between(1, MAX_UINT16)]
+IpVersion = Annotated[Integer, AfterValidator(_ip_version)]

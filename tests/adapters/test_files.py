@@ -1,0 +1,180 @@
+"""Which files are read, and what is told about those that cannot be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nfq_guard.adapters import files
+from nfq_guard.adapters.files import read_sources
+from nfq_guard.model.problem import Position
+from nfq_guard.resources import load
+from nfq_guard.resources.source import MAX_FILE_BYTES
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder `rules` in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    rules = Path("rules")
+    rules.mkdir()
+    return rules
+
+
+def names(*paths: str | Path) -> list[str]:
+    """Return the names of what is read, which must be everything."""
+    sources, problems = read_sources(paths)
+    assert problems == []
+    return [source.name for source in sources]
+
+
+def test_a_folder_is_read_with_all_below_it_in_the_order_of_names(folder: Path) -> None:
+    for name in ("b.yaml", "a.yml", "c.json", "sub/z.yaml", "sub/deeper/y.yaml", "B.yaml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+
+    assert names("rules") == [
+        "rules/B.yaml",
+        "rules/a.yml",
+        "rules/b.yaml",
+        "rules/c.json",
+        "rules/sub/deeper/y.yaml",
+        "rules/sub/z.yaml",
+    ]
+
+
+def test_what_editors_and_systems_leave_in_a_folder_is_not_read(folder: Path) -> None:
+    left = (
+        "a.yaml~",
+        ".a.yaml.swp",
+        ".a.yaml",
+        "#a.yaml#",
+        "a.yaml.bak",
+        "README.md",
+        "notes",
+        ".git/x.yaml",
+        "~x.yaml",
+    )
+    for name in ("a.yaml", *left):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    (folder / ".#a.yaml").symlink_to("user@host.1234")
+
+    assert names("rules") == ["rules/a.yaml"]
+
+
+def test_a_file_that_is_named_is_read_whatever_its_name(folder: Path) -> None:
+    (folder / "policy.txt").write_bytes(b"x")
+
+    sources, problems = read_sources(["rules/policy.txt"])
+
+    assert [(source.name, source.data) for source in sources] == [("rules/policy.txt", b"x")]
+    assert problems == []
+
+
+def test_absolute_names_stay_absolute_and_paths_keep_their_order(folder: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("")
+    absolute = str(folder.absolute() / "b.yaml")
+
+    assert names(absolute, "rules/a.yaml") == [absolute, "rules/a.yaml"]
+
+
+def test_a_file_that_is_named_twice_is_read_once(folder: Path) -> None:
+    (folder / "a.yaml").write_text("")
+
+    assert names("rules", "rules/a.yaml", Path("rules")) == ["rules/a.yaml"]
+
+
+def test_symbolic_links_are_followed_as_kubernetes_mounts_them(folder: Path) -> None:
+    (folder / "..2026").mkdir()
+    (folder / "..2026" / "a.yaml").write_bytes(b"x")
+    (folder / "..data").symlink_to("..2026")
+    (folder / "a.yaml").symlink_to("..data/a.yaml")
+    Path("link").symlink_to("rules")
+
+    sources, problems = read_sources(["link"])
+
+    assert [(source.name, source.data) for source in sources] == [("link/a.yaml", b"x")]
+    assert problems == []
+
+
+def test_a_folder_inside_itself_ends(folder: Path) -> None:
+    (folder / "a.yaml").write_text("")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "loop").symlink_to("..")
+
+    sources, problems = read_sources(["rules"])
+
+    assert [source.name for source in sources] == ["rules/a.yaml"]
+    assert [str(problem) for problem in problems] == [
+        "rules/sub/loop: error: the folder contains itself by a symbolic link [unreadable]"
+    ]
+
+
+def test_what_is_not_there(folder: Path) -> None:
+    (folder / "gone.yaml").symlink_to("nowhere")
+
+    problems = read_sources(["rules", "nowhere.yaml"])[1]
+
+    assert [(problem.position, problem.code) for problem in problems] == [
+        (Position("rules/gone.yaml"), "unreadable"),
+        (Position("nowhere.yaml"), "unreadable"),
+    ]
+    assert "no such file or directory" in problems[0].message
+
+
+def test_a_folder_without_rule_files(folder: Path) -> None:
+    (folder / "README.md").write_text("")
+
+    problems = read_sources(["rules"])[1]
+
+    assert [(problem.position.file, problem.code) for problem in problems] == [("rules", "no-files")]
+
+
+def test_a_pipe_is_refused_and_does_not_wait_for_a_writer(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.yaml")
+
+    problems = read_sources(["rules", "/dev/zero"])[1]
+
+    assert [(problem.position.file, problem.message) for problem in problems] == [
+        ("rules/pipe.yaml", "cannot be read: not a regular file"),
+        ("/dev/zero", "cannot be read: not a regular file"),
+    ]
+
+
+def test_a_huge_file_is_read_no_further_than_it_takes_to_refuse_it(folder: Path) -> None:
+    with (folder / "huge.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+
+    sources, problems = read_sources(["rules"])
+
+    assert problems == []
+    assert [len(source.data) for source in sources] == [MAX_FILE_BYTES + 1]
+    assert [problem.code for problem in load(sources)[1]] == ["too-large"]
+
+
+def test_too_many_files_or_bytes_end_the_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (folder / f"{number}.yaml").write_bytes(b"12345")
+    for limit, value in (("MAX_FILES", 3), ("MAX_TOTAL_BYTES", 15)):
+        with monkeypatch.context() as patched:
+            patched.setattr(files, limit, value)
+            sources, problems = read_sources(["rules"])
+
+        assert len(sources) == 3
+        assert [(problem.position.file, problem.code) for problem in problems] == [
+            ("rules/3.yaml", "too-large")
+        ]
+
+
+def test_names_that_are_not_utf_8_are_told_not_raised(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.yaml")).write_text("kind: x")
+
+    sources, problems = read_sources(["rules"])
+
+    assert len(sources) == 1
+    assert problems == []
+    assert load(sources)[1]
