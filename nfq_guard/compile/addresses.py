@@ -1,0 +1,169 @@
+"""What selectors in rules stand for: addresses and named ports of known endpoints.
+
+Owns the list of everything a rule's selector can select (host endpoints of every
+node by their expectedIPs, network sets by their nets) and remembers what each
+selector gave. An endpoint without expectedIPs cannot be selected by a rule
+(calico-semantics 2.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from nfq_guard.model.addresses import AddressSet, Net, parse_address, parse_net
+from nfq_guard.selector import SelectorCache, conjoin, negate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nfq_guard.resources import EntityRule, HostEndpoint, Inventory
+    from nfq_guard.selector import Selector
+
+NAMESPACE_LABEL = "projectcalico.org/namespace"
+NAMESPACE_PREFIX = "pcns."
+"""Calico names a namespace's labels so on the endpoints inside it."""
+SERVICE_ACCOUNT_LABEL = "projectcalico.org/serviceaccount"
+SERVICE_ACCOUNT_PREFIX = "pcsa."
+
+
+class PortMember(NamedTuple):
+    """A named port as its endpoint defines it."""
+
+    name: str
+    protocol: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Something selectors can select."""
+
+    labels: Mapping[str, str]
+    nets: tuple[Net, ...]
+    ports: tuple[PortMember, ...] = ()
+
+
+class NamedPort(NamedTuple):
+    """The addresses at which a named port is one protocol and number."""
+
+    addresses: AddressSet
+    protocol: int
+    port: int
+
+
+class Wanted(NamedTuple):
+    """One side's selectors of a rule. None: the side does not ask."""
+
+    positive: Selector | None
+    negative: Selector | None
+
+
+def inherited_labels(endpoint: HostEndpoint, inventory: Inventory) -> dict[str, str]:
+    """Return an endpoint's labels with those its profiles apply.
+
+    The endpoint's own win over every profile's, an earlier profile's over a later one's
+    (Calico felix/labelindex).
+    """
+    profiles = {item.name: item.value for item in inventory.profiles}
+    labels: dict[str, str] = {}
+    for name in reversed(endpoint.spec.profiles):
+        if name in profiles:
+            labels.update(profiles[name].spec.labels_to_apply)
+    labels.update(endpoint.metadata.labels)
+    return labels
+
+
+class AddressBook:
+    """Selectors to addresses, each worked out once."""
+
+    def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
+        """Take in everything that selectors can select."""
+        self._selectors = selectors
+        self._known = tuple(_known(inventory))
+        self._addresses: dict[str, AddressSet] = {}
+        self._named: dict[tuple[str, str], tuple[NamedPort, ...]] = {}
+
+    def wanted(self, entity: EntityRule) -> Wanted:
+        """Return what one side of a rule selects by labels.
+
+        A positive selector takes the negative one in: both are asked of the same endpoint,
+        not of its address (Calico felix/calc/rule_scanner.go).
+        """
+        positive = self._conjoined(entity.selector, self._of_namespaces(entity.namespace_selector))
+        negative = self._selectors.get(entity.not_selector) if entity.not_selector else None
+        if positive is not None and negative is not None:
+            return Wanted(conjoin(positive, negate(negative)), None)
+        return Wanted(positive, negative)
+
+    def _conjoined(self, text: str, other: Selector | None) -> Selector | None:
+        if not text:
+            return other
+        one = self._selectors.get(text)
+        return one if other is None else conjoin(one, other)
+
+    def _of_namespaces(self, text: str) -> Selector | None:
+        if not text:
+            return None
+        return scoped(self._selectors, text, NAMESPACE_LABEL, NAMESPACE_PREFIX)
+
+    def select(self, selector: Selector) -> AddressSet:
+        """Return the addresses of everything a selector selects."""
+        found = self._addresses.get(selector.canonical)
+        if found is None:
+            matches = selector.matches
+            found = AddressSet.of(net for known in self._known if matches(known.labels) for net in known.nets)
+            self._addresses[selector.canonical] = found
+        return found
+
+    def named(self, name: str, selector: Selector | None) -> tuple[NamedPort, ...]:
+        """Return where a named port is, among the endpoints a selector selects (None: all)."""
+        key = (name, "" if selector is None else selector.canonical)
+        if key not in self._named:
+            self._named[key] = tuple(self._find_named(name, selector))
+        return self._named[key]
+
+    def _find_named(self, name: str, selector: Selector | None) -> Iterable[NamedPort]:
+        nets: dict[tuple[int, int], list[Net]] = {}
+        for known in self._known:
+            if selector is not None and not selector.matches(known.labels):
+                continue
+            for member in known.ports:
+                if member.name == name:
+                    nets.setdefault((member.protocol, member.port), []).extend(known.nets)
+        for (protocol, port), members in sorted(nets.items()):
+            yield NamedPort(AddressSet.of(members), protocol, port)
+
+
+def scoped(selectors: SelectorCache, text: str, label: str, prefix: str) -> Selector:
+    """Return a namespace or service account selector as one over endpoint labels.
+
+    `all()` means that the endpoint is in some namespace, `global()` that it is in none;
+    anything else is asked of the namespace's labels (Calico libcalico-go updateprocessors).
+    """
+    selector = selectors.get(text)
+    if selector.canonical == "all()":
+        return selectors.get(f"has({label})")
+    if selector.canonical == "global()":
+        return selectors.get(f"!has({label})")
+    return selector.with_prefix(prefix)
+
+
+def _known(inventory: Inventory) -> Iterable[Known]:
+    for endpoint in inventory.host_endpoints:
+        spec = endpoint.value.spec
+        yield Known(
+            inherited_labels(endpoint.value, inventory),
+            tuple(_single(text) for text in spec.expected_ips),
+            tuple(PortMember(port.name, port.protocol.number, port.port) for port in spec.ports),
+        )
+    for network_set in inventory.global_network_sets:
+        yield Known(
+            network_set.value.metadata.labels,
+            tuple(parse_net(text, bare=True, host_bits=True) for text in network_set.value.spec.nets),
+        )
+
+
+def _single(text: str) -> Net:
+    family, value = parse_address(text)
+    return Net(family, 32 if family == 4 else 128, value, value)  # noqa: PLR2004 - a family is 4 or 6

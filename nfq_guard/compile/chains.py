@@ -1,0 +1,185 @@
+"""An endpoint's tiers, policies and profiles to its chains.
+
+Owns the layout of a chain: the rules of all policies of all tiers in evaluation
+order, each tier's default action behind them, then the profiles, then the default
+(calico-semantics 3.1 and 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nfq_guard.compile.rules import flatten
+from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
+from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nfq_guard.compile.addresses import AddressBook
+    from nfq_guard.compile.policies import AppliedPolicy, AppliedProfile, AppliedTier
+    from nfq_guard.engine.chain import Criteria
+    from nfq_guard.model.flow import Side, Stage
+    from nfq_guard.resources import Rule
+
+DEFAULT_RULE = "default"
+_VERDICTS = {Action.ALLOW: Verdict.ALLOW, Action.DENY: Verdict.DENY}
+
+
+class CounterIndex:
+    """Gives each counter key its index; the same key, wherever it is used, the same index."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._index: dict[CounterKey, int] = {}
+
+    def __getitem__(self, key: CounterKey) -> int:
+        """Return the index of a key, a new one for a new key."""
+        return self._index.setdefault(key, len(self._index))
+
+    @property
+    def keys(self) -> tuple[CounterKey, ...]:
+        """The keys by index."""
+        return tuple(self._index)
+
+
+@dataclass(slots=True)
+class _Label:
+    """A place in the chain that lines ahead of it jump to."""
+
+    at: int = -1
+
+
+@dataclass(slots=True)
+class _Line:
+    step: Step
+    criteria: Mapping[int, Criteria]
+    decision: Decision | None = None
+    target: _Label | None = None
+    ref: RuleRef | None = None
+    counter: int = -1
+
+
+@dataclass(slots=True)
+class ChainBuilder:
+    """Puts one chain together, line by line."""
+
+    stage: Stage
+    side: Side
+    endpoint: str
+    book: AddressBook
+    counters: CounterIndex
+    _lines: list[_Line] = field(default_factory=list)
+
+    def normal(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Chain:
+        """Return the chain of the `normal` stage: tiers, profiles, deny."""
+        for tier in tiers:
+            self._tier(tier)
+        for profile in profiles:
+            self._profile(profile)
+        self._settle(
+            Verdict.DENY, Reason.NO_MATCH, None, self._key("", "HostEndpoint", self.endpoint, "deny")
+        )
+        return self._chain()
+
+    def _tier(self, tier: AppliedTier) -> None:
+        policies = [policy for policy in tier.policies if self.side in policy.sides]
+        if not policies:
+            # Calico skips a tier that has no policy for this direction: its default does not apply.
+            return
+        end = _Label()
+        for policy in policies:
+            self._policy(tier, policy, end)
+        if tier.default_action is Action.PASS:
+            key = self._key(tier.name, "Tier", tier.name, "pass")
+            self._lines.append(_Line(Step.JUMP, ANYTHING, target=end, counter=key))
+        else:
+            key = self._key(tier.name, "Tier", tier.name, "deny")
+            self._settle(Verdict.DENY, Reason.TIER_DEFAULT, tier.name, key)
+        end.at = len(self._lines)
+
+    def _policy(self, tier: AppliedTier, policy: AppliedPolicy, end: _Label) -> None:
+        for index, rule in enumerate(policy.rules[self.side]):
+            position = policy.position(self.side, index)
+            ref = RuleRef(
+                tier.name,
+                policy.kind,
+                policy.name,
+                policy.namespace,
+                index,
+                self.side,
+                rule.action,
+                position.file,
+                position.line,
+            )
+            self._rule(rule, ref, Reason.POLICY, end)
+
+    def _profile(self, profile: AppliedProfile) -> None:
+        end = _Label()
+        for index, rule in enumerate(profile.rules[self.side]):
+            position = profile.position(self.side, index)
+            ref = RuleRef(
+                None,
+                "Profile",
+                profile.name,
+                None,
+                index,
+                self.side,
+                rule.action,
+                position.file,
+                position.line,
+            )
+            self._rule(rule, ref, Reason.PROFILE, end)
+        end.at = len(self._lines)
+
+    def _rule(self, rule: Rule, ref: RuleRef, reason: Reason, end: _Label) -> None:
+        counter = self.counters[
+            CounterKey(ref.tier or "", ref.kind, ref.name, str(ref.rule), str(self.side), rule.action.lower())
+        ]
+        after = _Label()
+        lines = flatten(rule, self.book)
+        self._lines.extend(_Line(Step.JUMP, criteria, target=after) for criteria in lines.skips)
+        for criteria in lines.matches:
+            self._lines.append(self._line_of(rule.action, criteria, ref, reason, counter, after, end))
+        after.at = len(self._lines)
+
+    def _line_of(  # noqa: PLR0917 - one line of a rule with both places it may lead to
+        self,
+        action: Action,
+        criteria: Mapping[int, Criteria],
+        ref: RuleRef,
+        reason: Reason,
+        counter: int,
+        after: _Label,
+        end: _Label,
+    ) -> _Line:
+        if action is Action.LOG:
+            return _Line(Step.LOG, criteria, target=after, ref=ref, counter=counter)
+        if action is Action.PASS:
+            return _Line(Step.JUMP, criteria, target=end, ref=ref, counter=counter)
+        decision = Decision(
+            _VERDICTS[action], reason, self.stage, self.side, self.endpoint, ref.tier, ref, counter
+        )
+        return _Line(Step.DECIDE, criteria, decision, ref=ref, counter=counter)
+
+    def _settle(self, verdict: Verdict, reason: Reason, tier: str | None, counter: int) -> None:
+        decision = Decision(verdict, reason, self.stage, self.side, self.endpoint, tier, None, counter)
+        self._lines.append(_Line(Step.DECIDE, ANYTHING, decision, counter=counter))
+
+    def _key(self, tier: str, kind: str, name: str, action: str) -> int:
+        return self.counters[CounterKey(tier, kind, name, DEFAULT_RULE, str(self.side), action)]
+
+    def _chain(self) -> Chain:
+        return Chain(
+            FlatRule(
+                line.step,
+                line.criteria,
+                line.decision,
+                line.target.at if line.target else 0,
+                line.ref,
+                line.counter,
+            )
+            for line in self._lines
+        )

@@ -1,0 +1,83 @@
+"""Which host endpoint governs which interface.
+
+Owns Calico's matching (felix/dataplane/linux/endpoint_mgr.go): the alphabetically
+first endpoint that matches wins, a match by name has no advantage over one by
+address, an endpoint that names an interface never matches by address, and `*`
+takes the interfaces that nobody else governs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nfq_guard.model.addresses import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from nfq_guard.model.host import HostFacts, Interface
+    from nfq_guard.resources import HostEndpoint
+
+WILDCARD = "*"
+UP, DOWN, ERROR = "up", "down", "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """Who governs what on this node."""
+
+    interfaces: Mapping[str, HostEndpoint]
+    """By interface name."""
+    wildcard: HostEndpoint | None
+    status: Mapping[str, str]
+    """Endpoint name -> up, down or error (governs nothing)."""
+
+
+def resolve(
+    endpoints: Iterable[HostEndpoint],
+    facts: HostFacts,
+    *,
+    workload_prefixes: tuple[str, ...],
+    addressless: Callable[[str], bool] = lambda _name: False,
+) -> Governed:
+    """Return who governs what. Interfaces for which `addressless` is true match by name only."""
+    mine = sorted(
+        (endpoint for endpoint in endpoints if endpoint.spec.node == facts.node),
+        key=lambda endpoint: endpoint.metadata.name.encode(),
+    )
+    specific = [endpoint for endpoint in mine if endpoint.spec.interface_name != WILDCARD]
+    expected = [frozenset(map(parse_address, endpoint.spec.expected_ips)) for endpoint in specific]
+    interfaces: dict[str, HostEndpoint] = {}
+    for interface in facts.interfaces.values():
+        if interface.name.startswith(workload_prefixes):
+            continue
+        held = (
+            frozenset() if addressless(interface.name) else frozenset(map(parse_address, interface.addresses))
+        )
+        for endpoint, wanted in zip(specific, expected, strict=True):
+            if _matches(endpoint, wanted, interface, held):
+                interfaces[interface.name] = endpoint
+                break
+    wildcards = [endpoint for endpoint in mine if endpoint.spec.interface_name == WILDCARD]
+    status = {endpoint.metadata.name: _status(endpoint, interfaces, facts) for endpoint in specific}
+    status.update({endpoint.metadata.name: UP for endpoint in wildcards})
+    return Governed(interfaces, wildcards[0] if wildcards else None, dict(sorted(status.items())))
+
+
+def _matches(
+    endpoint: HostEndpoint,
+    wanted: frozenset[tuple[int, int]],
+    interface: Interface,
+    held: frozenset[tuple[int, int]],
+) -> bool:
+    if endpoint.spec.interface_name:
+        return endpoint.spec.interface_name == interface.name
+    return not wanted.isdisjoint(held)
+
+
+def _status(endpoint: HostEndpoint, interfaces: Mapping[str, HostEndpoint], facts: HostFacts) -> str:
+    governed = [name for name, winner in interfaces.items() if winner is endpoint]
+    if not governed:
+        return ERROR
+    return UP if all(facts.interfaces[name].up for name in governed) else DOWN

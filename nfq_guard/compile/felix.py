@@ -1,0 +1,48 @@
+"""The FelixConfiguration in force on a node.
+
+Owns precedence: `node.<name>` over `default`, field by field (Calico
+felix/config/config_params.go: per-host over global).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX, FelixConfigurationSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nfq_guard.resources import FelixConfiguration, Inventory
+
+
+def effective_felix(inventory: Inventory, node: str) -> FelixConfigurationSpec:
+    """Return the settings in force: those of the node, else the default ones, else Calico's."""
+    by_name = {item.name: item.value for item in inventory.felix_configurations}
+    merged: dict[str, object] = {}
+    for configuration in _lowest_first(by_name.get(GLOBAL_NAME), by_name.get(f"{NODE_PREFIX}{node}")):
+        spec = configuration.spec
+        merged.update({name: getattr(spec, name) for name in spec.model_fields_set})
+    return FelixConfigurationSpec.model_construct(**merged)  # type: ignore[arg-type]  # validated when loaded
+
+
+def _lowest_first(*configurations: FelixConfiguration | None) -> Iterable[FelixConfiguration]:
+    return [configuration for configuration in configurations if configuration is not None]
+
+
+def workload_prefixes(spec: FelixConfigurationSpec) -> tuple[str, ...]:
+    """Return the prefixes of workload interface names (interfacePrefix is a comma list)."""
+    return tuple(prefix for part in spec.interface_prefix.split(",") if (prefix := part.strip()))
+
+
+def excluded(spec: FelixConfigurationSpec, interface: str) -> bool:
+    """Return whether interfaceExclude, a comma list of names and `/regex/`, hides an interface's addresses."""
+    for part in spec.interface_exclude.split(","):
+        pattern = part.strip()
+        if len(pattern) > 1 and pattern.startswith("/") and pattern.endswith("/"):
+            if re.search(pattern[1:-1], interface):
+                return True
+        elif pattern and pattern == interface:
+            return True
+    return False

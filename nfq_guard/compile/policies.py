@@ -1,0 +1,174 @@
+"""Which tiers, policies and profiles apply to an endpoint, in evaluation order.
+
+Owns the choice and the order; what a rule means is `rules`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nfq_guard.compile.addresses import (
+    NAMESPACE_LABEL,
+    NAMESPACE_PREFIX,
+    SERVICE_ACCOUNT_LABEL,
+    SERVICE_ACCOUNT_PREFIX,
+    inherited_labels,
+    scoped,
+)
+from nfq_guard.compile.ordering import policy_key, tier_key
+from nfq_guard.model.decision import Action
+from nfq_guard.model.flow import Side, Stage
+from nfq_guard.model.problem import Position
+from nfq_guard.resources import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from nfq_guard.resources import GlobalNetworkPolicy, HostEndpoint, Inventory, Located, Profile
+    from nfq_guard.selector import SelectorCache
+
+GLOBAL_NETWORK_POLICY = "GlobalNetworkPolicy"
+_BUILT_IN = Position("built-in")
+_SIDES = {"ingress": Side.INGRESS, "egress": Side.EGRESS}
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPolicy:
+    """A policy as a chain needs it."""
+
+    kind: str
+    name: str
+    namespace: str | None
+    order: float | None
+    sides: frozenset[Side]
+    rules: Mapping[Side, tuple[Rule, ...]]
+    position: Callable[[Side, int], Position]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedTier:
+    """A tier with its policies in evaluation order."""
+
+    name: str
+    default_action: Action
+    policies: tuple[AppliedPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedProfile:
+    """A profile as a chain needs it."""
+
+    name: str
+    rules: Mapping[Side, tuple[Rule, ...]]
+    position: Callable[[Side, int], Position]
+
+
+def stages_of(policy: GlobalNetworkPolicy) -> frozenset[Stage]:
+    """Return the stages a policy is enforced in (Calico felix/calc/event_sequencer.go)."""
+    spec = policy.spec
+    if spec.do_not_track:
+        return frozenset({Stage.UNTRACKED})
+    if spec.pre_dnat:
+        return frozenset({Stage.PRE_DNAT})
+    if spec.apply_on_forward:
+        return frozenset({Stage.FORWARD, Stage.NORMAL})
+    return frozenset({Stage.NORMAL})
+
+
+class PolicyIndex:
+    """All policies by tier in evaluation order, to be asked per endpoint and stage."""
+
+    def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
+        """Sort tiers and policies once."""
+        self._inventory = inventory
+        self._selectors = selectors
+        self._profiles = {item.name: item for item in inventory.profiles}
+        tiers: dict[str, tuple[float | None, Action]] = {
+            **BUILT_IN_TIERS,
+            **{
+                item.name: (item.value.spec.order, item.value.spec.default_action) for item in inventory.tiers
+            },
+        }
+        grouped: dict[str, list[Located[GlobalNetworkPolicy]]] = {}
+        for policy in inventory.global_network_policies:
+            grouped.setdefault(policy.value.spec.tier, []).append(policy)
+        # A tier that nobody declared still enforces, behind all others, and ends in deny.
+        undeclared = (None, Action.DENY)
+        names = sorted(
+            grouped, key=lambda name: tier_key(name, tiers.get(name, undeclared)[0], declared=name in tiers)
+        )
+        self._tiers = [
+            (name, tiers.get(name, undeclared)[1], sorted(grouped[name], key=_sort_key)) for name in names
+        ]
+
+    def tiers(self, endpoint: HostEndpoint, stage: Stage) -> tuple[AppliedTier, ...]:
+        """Return the tiers with policies for an endpoint in a stage."""
+        labels = inherited_labels(endpoint, self._inventory)
+        applied = []
+        for name, action, members in self._tiers:
+            policies = tuple(
+                _applied(policy)
+                for policy in members
+                if stage in stages_of(policy.value) and self._selects(policy.value, labels)
+            )
+            if policies:
+                applied.append(AppliedTier(name, action, policies))
+        return tuple(applied)
+
+    def _selects(self, policy: GlobalNetworkPolicy, labels: Mapping[str, str]) -> bool:
+        spec = policy.spec
+        if not self._selectors.get(spec.selector).matches(labels):
+            return False
+        scopes = (
+            (spec.namespace_selector, NAMESPACE_LABEL, NAMESPACE_PREFIX),
+            (spec.service_account_selector, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX),
+        )
+        return all(
+            scoped(self._selectors, text, label, prefix).matches(labels)
+            for text, label, prefix in scopes
+            if text
+        )
+
+    def profiles(self, endpoint: HostEndpoint) -> tuple[AppliedProfile, ...]:
+        """Return an endpoint's profiles in its own order."""
+        return tuple(self._profile(name) for name in endpoint.spec.profiles)
+
+    def _profile(self, name: str) -> AppliedProfile:
+        located = self._profiles.get(name)
+        if located is not None:
+            spec = located.value.spec
+            return AppliedProfile(name, _by_side(spec.ingress, spec.egress), _positions(located))
+        # Calico stands in a rule that drops for a profile that is missing
+        # (felix/calc/active_rules_calculator.go).
+        action = Action.ALLOW if name == DEFAULT_ALLOW_PROFILE else Action.DENY
+        rules = (Rule(action=action),)
+        return AppliedProfile(name, _by_side(rules, rules), lambda _side, _index: _BUILT_IN)
+
+
+def _sort_key(policy: Located[GlobalNetworkPolicy]) -> tuple[float, bytes]:
+    return policy_key(policy.name, None, GLOBAL_NETWORK_POLICY, policy.value.spec.order)
+
+
+def _applied(policy: Located[GlobalNetworkPolicy]) -> AppliedPolicy:
+    spec = policy.value.spec
+    return AppliedPolicy(
+        kind=GLOBAL_NETWORK_POLICY,
+        name=policy.name,
+        namespace=None,
+        order=spec.order,
+        sides=frozenset(_SIDES[name.lower()] for name in spec.types),
+        rules=_by_side(spec.ingress, spec.egress),
+        position=_positions(policy),
+    )
+
+
+def _by_side(ingress: Iterable[Rule], egress: Iterable[Rule]) -> Mapping[Side, tuple[Rule, ...]]:
+    return {Side.INGRESS: tuple(ingress), Side.EGRESS: tuple(egress)}
+
+
+def _positions(located: Located[GlobalNetworkPolicy] | Located[Profile]) -> Callable[[Side, int], Position]:
+    def position(side: Side, index: int) -> Position:
+        return located.position(f"spec.{side}[{index}]")
+
+    return position

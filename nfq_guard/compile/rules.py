@@ -1,0 +1,227 @@
+"""One policy rule to the lines of a chain.
+
+Owns what a rule's fields mean to a packet. A rule is one line unless it has named
+ports: those bind address, protocol and port together, so each place where a named
+port is becomes a line of its own, and a negated one becomes a line ahead that jumps
+over the rule.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from nfq_guard.engine.chain import PROTOCOLS, Criteria, icmp_key, port_key
+from nfq_guard.model.addresses import FAMILIES, LAST_ADDRESS, Intervals, parse_net
+from nfq_guard.model.flow import ICMP_OF_FAMILY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nfq_guard.compile.addresses import AddressBook, NamedPort
+    from nfq_guard.resources import ICMP, EntityRule, Port, Rule
+
+_LAST_PORT = port_key(65_535)
+_LAST_ICMP = icmp_key(255, 255)
+
+
+class RuleLines(NamedTuple):
+    """The lines of one rule, in order: those that jump over it, then those that match."""
+
+    skips: tuple[Mapping[int, Criteria], ...]
+    matches: tuple[Mapping[int, Criteria], ...]
+
+
+class _Place(NamedTuple):
+    """One way in which one side of a rule can match in one family."""
+
+    address: Intervals | None
+    protocol: Intervals | None
+    port: Intervals | None
+
+
+class _Side(NamedTuple):
+    """One side of a rule, apart from the family."""
+
+    entity: EntityRule
+    places: Sequence[NamedPort | None]
+    """Where its ports may match; None stands for its numeric ports, or for any port."""
+    barred: Sequence[NamedPort]
+    """Where its negated named ports are."""
+
+
+def flatten(rule: Rule, book: AddressBook) -> RuleLines:
+    """Return the lines of a rule; at least one, which may accept nothing."""
+    if _never_matches(rule):
+        return RuleLines((), ({},))
+    source, destination = _side(rule.source, book), _side(rule.destination, book)
+    base = {family: _base(rule, family) for family in FAMILIES if _exists(rule, family)}
+    skips = [
+        {family: _skip(barred, family, is_source=is_source) for family in base}
+        for side, is_source in ((source, True), (destination, False))
+        for barred in side.barred
+    ]
+    matches = [
+        {family: _line(base[family], family, source, src, destination, dst, book) for family in base}
+        for src, dst in product(source.places, destination.places)
+    ]
+    return RuleLines(tuple(skips), tuple(matches) or ({},))
+
+
+def _never_matches(rule: Rule) -> bool:
+    """Return whether a rule asks for what no host packet can show (said as a warning at load).
+
+    Services and service accounts need Kubernetes objects, HTTP needs a proxy. Matching
+    without them would allow more than the rule says.
+    """
+    sides = (rule.source, rule.destination)
+    return rule.http is not None or any(side.services or side.service_accounts for side in sides)
+
+
+def _exists(rule: Rule, family: int) -> bool:
+    """Return whether a rule exists for packets of a family (Calico felix/rules/policy.go).
+
+    A list of nets that holds none of the family makes the rule vanish, negated or not.
+    """
+    if rule.ip_version is not None and rule.ip_version != family:
+        return False
+    lists = (rule.source.nets, rule.source.not_nets, rule.destination.nets, rule.destination.not_nets)
+    return all(any(net.family == family for net in map(parse_net, nets)) for nets in lists if nets)
+
+
+def _base(rule: Rule, family: int) -> tuple[Intervals | None, Intervals | None]:
+    """Return the protocols and the ICMP fields a rule accepts in a family."""
+    protocol: Intervals | None = None
+    if rule.protocol is not None:
+        protocol = _one(rule.protocol.number)
+    if rule.not_protocol is not None:
+        protocol = _both(protocol, _one(rule.not_protocol.number).complement(PROTOCOLS - 1))
+    icmp: Intervals | None = None
+    if rule.icmp is not None:
+        icmp = _icmp(rule.icmp)
+    if rule.not_icmp is not None:
+        icmp = _both(icmp, _icmp(rule.not_icmp).complement(_LAST_ICMP))
+    if icmp is not None:
+        # An ICMP match, negated or not, is made on ICMP packets of the family only.
+        protocol = _both(protocol, _one(ICMP_OF_FAMILY[family]))
+        icmp = _both(icmp, Intervals(((1, _LAST_ICMP),)))
+    return protocol, icmp
+
+
+def _icmp(match: ICMP) -> Intervals:
+    if match.type is None:
+        return Intervals(((1, _LAST_ICMP),))
+    if match.code is None:
+        return Intervals(((icmp_key(match.type, 0), icmp_key(match.type, 255)),))
+    return _one(icmp_key(match.type, match.code))
+
+
+def _side(entity: EntityRule, book: AddressBook) -> _Side:
+    positive = book.wanted(entity).positive
+    names = [port.name for port in entity.ports if port.name is not None]
+    places: list[NamedPort | None] = [place for name in names for place in book.named(name, positive)]
+    if len(names) < len(entity.ports) or not entity.ports:
+        places.insert(0, None)
+    barred = [
+        place
+        for port in entity.not_ports
+        if port.name is not None
+        for place in book.named(port.name, positive)
+    ]
+    return _Side(entity, places, barred)
+
+
+def _skip(place: NamedPort, family: int, *, is_source: bool) -> Criteria:
+    address = place.addresses.family(family)
+    port = _one(port_key(place.port))
+    if is_source:
+        return Criteria(src=address, protocol=_one(place.protocol), sport=port)
+    return Criteria(dst=address, protocol=_one(place.protocol), dport=port)
+
+
+def _line(  # noqa: PLR0917 - both sides with the place chosen for each
+    base: tuple[Intervals | None, Intervals | None],
+    family: int,
+    source: _Side,
+    src: NamedPort | None,
+    destination: _Side,
+    dst: NamedPort | None,
+    book: AddressBook,
+) -> Criteria:
+    protocol, icmp = base
+    from_side = _place(source.entity, src, family, book)
+    to_side = _place(destination.entity, dst, family, book)
+    return Criteria(
+        src=from_side.address,
+        dst=to_side.address,
+        protocol=_both(_both(protocol, from_side.protocol), to_side.protocol),
+        sport=from_side.port,
+        dport=to_side.port,
+        icmp=icmp,
+    )
+
+
+def _place(entity: EntityRule, place: NamedPort | None, family: int, book: AddressBook) -> _Place:
+    address = _addresses(entity, family, book)
+    barred = _numeric(entity.not_ports)
+    port = None if barred is None else _with_port(barred.complement(_LAST_PORT))
+    if place is not None:
+        return _Place(
+            _both(address, place.addresses.family(family)),
+            _one(place.protocol),
+            _both(port, _one(port_key(place.port))),
+        )
+    return _Place(address, None, _both(port, _numeric(entity.ports)))
+
+
+def _addresses(entity: EntityRule, family: int, book: AddressBook) -> Intervals | None:
+    last = LAST_ADDRESS[family]
+    address: Intervals | None = None
+    if entity.nets:
+        address = _nets(entity.nets, family)
+    if entity.not_nets:
+        address = _both(address, _nets(entity.not_nets, family).complement(last))
+    wanted = book.wanted(entity)
+    if wanted.positive is not None:
+        address = _both(address, book.select(wanted.positive).family(family))
+    if wanted.negative is not None:
+        address = _both(address, book.select(wanted.negative).family(family).complement(last))
+    return address
+
+
+def _nets(texts: Iterable[str], family: int) -> Intervals:
+    nets = map(parse_net, texts)
+    return Intervals.of((net.first, net.last) for net in nets if net.family == family)
+
+
+def _numeric(ports: Iterable[Port]) -> Intervals | None:
+    """Return the numeric ports of a list on the port axis, None if it has none."""
+    spans = [(port_key(port.low), port_key(port.high)) for port in ports if port.name is None]
+    return Intervals.of(spans) if spans else None
+
+
+def _with_port(ports: Intervals) -> Intervals:
+    """Return the ports without the place that stands for `no port`.
+
+    A packet whose ports are not known, a later fragment, matches neither a port nor its
+    negation, as in the kernel's port matches.
+    """
+    return ports.intersect(Intervals(((1, _LAST_PORT),)))
+
+
+def _one(value: int) -> Intervals:
+    return Intervals(((value, value),))
+
+
+@overload
+def _both(one: Intervals, other: Intervals | None) -> Intervals: ...
+@overload
+def _both(one: Intervals | None, other: Intervals) -> Intervals: ...
+@overload
+def _both(one: None, other: None) -> None: ...
+@overload
+def _both(one: Intervals | None, other: Intervals | None) -> Intervals | None: ...
+def _both(one: Intervals | None, other: Intervals | None) -> Intervals | None:
+    if one is None:
+        return other
+    return one if other is None else one.intersect(other)
