@@ -1,0 +1,59 @@
+"""Runs the system's own tools: argument lists, no shell, bounded in time.
+
+Owns the one error that says what a tool or the kernel answered. Must never build text
+that a shell reads.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import NamedTuple
+
+TIMEOUT = 30.0
+"""Seconds a tool may take. nft needs 1.5 s for 100,000 set elements; a busy machine, more."""
+
+_LONGEST_REPORT = 2000
+"""Characters of a tool's complaint that are kept: nft repeats the offending text."""
+
+
+class KernelError(Exception):
+    """The kernel, or the tool that speaks for us, refused; the message has its own words."""
+
+
+class Output(NamedTuple):
+    """What a finished tool left: exit status, standard output and error."""
+
+    status: int
+    text: str
+    complaint: str
+
+
+def run(*argv: str, stdin: str = "", timeout: float = TIMEOUT) -> Output:
+    """Run a tool to its end, whatever its exit status.
+
+    KernelError if it cannot be started or does not end in time (it is killed then).
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a list, no shell; callers pass constants and checked numbers
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise KernelError(f"{argv[0]} did not finish within {timeout:g} s") from error
+    except OSError as error:
+        raise KernelError(f"{argv[0]} cannot be run: {error.strerror or error}") from error
+    return Output(done.returncode, done.stdout, done.stderr.strip()[:_LONGEST_REPORT])
+
+
+def expect(*argv: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
+    """Run a tool that has to succeed and return its output; KernelError with its words if not."""
+    done = run(*argv, stdin=stdin, timeout=timeout)
+    if done.status != 0:
+        raise KernelError(f"{' '.join(argv)}: {done.complaint or f'exit status {done.status}'}")
+    return done.text

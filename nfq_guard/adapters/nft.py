@@ -1,0 +1,284 @@
+"""The table in the kernel: made, adopted, reloaded, read back, removed.
+
+Owns every change to table `inet nfq_guard` of the network namespace of the calling
+thread. Must never touch another table, nor unregister a base chain on a reload (the
+kernel would drop every packet that waits in any queue of the namespace).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nfq_guard.adapters import conntrack
+from nfq_guard.adapters.command import KernelError, expect, run
+from nfq_guard.adapters.xtqueue import put_queue_rule
+from nfq_guard.kernel.plan import KernelSettings, QueueTarget
+from nfq_guard.kernel.render import (
+    GENERATION_COMMENT,
+    QUEUE_CHAIN,
+    SKELETON,
+    SKELETON_COMMENT,
+    TABLE,
+    base_chain_names,
+    queue_comment,
+    render_delete,
+    render_groundwork,
+    render_reload,
+    render_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nfq_guard.kernel.plan import KernelPlan
+
+__all__ = ["BaseChain", "Count", "KernelError", "Snapshot", "Table", "probe_queue_target"]
+
+_ABSENT = "No such file or directory"
+_OURS = 'comment "nfq-guard'
+
+
+class Count(NamedTuple):
+    """What a named counter has seen."""
+
+    packets: int
+    bytes: int
+
+
+_NONE = Count(0, 0)
+
+
+class BaseChain(NamedTuple):
+    """A chain on a hook, as the kernel has it now."""
+
+    name: str
+    hook: str
+    priority: int
+    handle: int
+    """Changes when the chain is made anew within its table."""
+    rules: tuple[str, ...]
+    """The remarks of its rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the kernel has under our table's name."""
+
+    handle: int
+    """The table's: no two tables of a namespace ever have the same."""
+    base_chains: tuple[BaseChain, ...]
+    """Sorted by name."""
+    generation: int | None
+    """None where no stamping rule says one."""
+    queue: str
+    """The remark on the rule that queues, empty if there is no such rule."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether every base chain is there and says what this version's skeleton says."""
+        remark = (f"{SKELETON_COMMENT} {SKELETON}",)
+        names = frozenset(chain.name for chain in self.base_chains)
+        return names == base_chain_names() and all(chain.rules == remark for chain in self.base_chains)
+
+
+class Table:
+    """Our table. One writer: the controller.
+
+    A failing `install` raises KernelError with nft's words and leaves what was there.
+    """
+
+    def __init__(self, settings: KernelSettings, target: QueueTarget) -> None:
+        """Remember how to write; touches nothing yet."""
+        self._settings = settings
+        self._target = target
+        self._seen: dict[str, Count] = {}
+        self._lost: dict[str, Count] = {}
+
+    def install(self, plan: KernelPlan) -> None:
+        """Make the kernel ask as the plan says: create, adopt or reload in one transaction.
+
+        Clears the generation from every connection first where the plan's generation
+        starts over (kernel/marks.py).
+        """
+        found = self.read_back()
+        if found is None or found.generation != plan.generation:
+            self._start_over(plan.generation)
+        if found is None:
+            self._create(plan)
+        elif found.sound:
+            self._reload(plan, found)
+        else:
+            self._replace(plan)
+        if found is None or not found.sound:
+            self._carry(*self._seen)
+
+    def read_back(self) -> Snapshot | None:
+        """Return what the kernel has, None if there is no table of our name."""
+        done = run("nft", "-j", "-t", "list", "table", "inet", TABLE)
+        if done.status == 0:
+            return _snapshot(entry for entry in json.loads(done.text)["nftables"])
+        if _ABSENT in done.complaint:
+            return None
+        raise KernelError(f"nft list table inet {TABLE}: {done.complaint}")
+
+    def installed_generation(self) -> int | None:
+        """Return the generation in force, None if there is no sound table of ours."""
+        found = self.read_back()
+        return found.generation if found is not None and found.sound else None
+
+    def content(self) -> str:
+        """Return all that the table says, set elements included, counts left out; empty without a table.
+
+        Equal texts mean that nobody changed anything in between: a rule that is put in
+        again has another handle.
+        """
+        done = run("nft", "-j", "list", "table", "inet", TABLE)
+        if done.status != 0:
+            return ""
+        listed = json.loads(done.text)["nftables"]
+        return json.dumps([entry for entry in listed if not entry.keys() & {"metainfo", "counter"}])
+
+    def counters(self) -> Mapping[str, Count]:
+        """Return the named counters; they never go back while this object lives.
+
+        A table that was removed and made again starts at zero: what its predecessor had
+        when last read is added. An absent table: the last values.
+        """
+        done = run("nft", "-j", "list", "counters", "table", "inet", TABLE)
+        if done.status != 0 and _ABSENT not in done.complaint:
+            raise KernelError(f"nft list counters table inet {TABLE}: {done.complaint}")
+        if done.status == 0:
+            for name, count in _counts(json.loads(done.text)["nftables"]):
+                self._note(name, count)
+        return {name: _sum(count, self._lost.get(name, _NONE)) for name, count in self._seen.items()}
+
+    def remove(self) -> None:
+        """Remove the table. No complaint if it is gone already."""
+        done = run("nft", "-f", "-", stdin=render_delete())
+        if done.status != 0 and _ABSENT not in done.complaint:
+            raise KernelError(f"nft delete table inet {TABLE}: {done.complaint}")
+
+    def _note(self, name: str, count: Count) -> None:
+        if count.packets < self._seen.get(name, _NONE).packets:  # somebody ran `nft reset counters`
+            self._carry(name)
+        self._seen[name] = count
+
+    def _carry(self, *names: str) -> None:
+        for name in names:
+            self._lost[name] = _sum(self._lost.get(name, _NONE), self._seen.pop(name))
+            self._seen[name] = _NONE
+
+    def _start_over(self, generation: int) -> None:
+        mark = self._settings.connection_mark
+        if mark.starts_over(generation):
+            conntrack.clear_marks(mark.mask)
+
+    def _create(self, plan: KernelPlan) -> None:
+        whole = render_table(plan, self._settings, target=self._target)
+        if self._target is QueueTarget.NATIVE:
+            _load(whole)
+            return
+        # The rule that queues stands before the first packet can be sent to it.
+        try:
+            _load(render_groundwork())
+            put_queue_rule(self._settings)
+            _load(whole)
+        except KernelError:
+            self.remove()
+            raise
+
+    def _reload(self, plan: KernelPlan, found: Snapshot) -> None:
+        if self._target is QueueTarget.XT and found.queue != queue_comment(self._settings):
+            put_queue_rule(self._settings)
+        _load(render_reload(plan, self._settings, target=self._target))
+
+    def _replace(self, plan: KernelPlan) -> None:
+        self._insist_on_ours()
+        self.counters()
+        _load(render_delete() + render_table(plan, self._settings, target=self._target))
+        if self._target is QueueTarget.XT:
+            # Until it is there, the table does what the fail mode says.
+            put_queue_rule(self._settings)
+
+    @staticmethod
+    def _insist_on_ours() -> None:
+        if _OURS not in expect("nft", "-t", "list", "table", "inet", TABLE):
+            raise KernelError(
+                f"table inet {TABLE} exists and was not made by nfq-guard; "
+                f"remove it (nft delete table inet {TABLE}) or rename it"
+            )
+
+
+def probe_queue_target() -> QueueTarget:
+    """Return how this kernel lets a rule queue: native if it can, else the xt target.
+
+    Tries in a table of its own that holds no base chain, so no packet meets it, and that
+    is gone again afterwards. KernelError, with the kernel's words for both, if neither works.
+    """
+    scratch = f"{TABLE}_probe_{os.getpid()}"
+    # One transaction that adds and deletes: nobody ever sees this table.
+    native = run(
+        "nft",
+        "-f",
+        "-",
+        stdin=f"table inet {scratch} {{\n\tchain probe {{\n\t\tqueue\n\t}}\n}}\ndelete table inet {scratch}\n",
+    )
+    if native.status == 0:
+        return QueueTarget.NATIVE
+    expect("nft", "-f", "-", stdin=f"table inet {scratch} {{\n\tchain probe {{\n\t}}\n}}\n")
+    try:
+        put_queue_rule(KernelSettings(), table=scratch, chain="probe")
+    except KernelError as error:
+        raise KernelError(
+            f"this kernel cannot queue packets: queue statement: {native.complaint}; {error}"
+        ) from error
+    finally:
+        expect("nft", "delete", "table", "inet", scratch)
+    return QueueTarget.XT
+
+
+def _load(text: str) -> None:
+    expect("nft", "-f", "-", stdin=text)
+
+
+def _snapshot(entries: Iterable[dict[str, Any]]) -> Snapshot:
+    chains: dict[str, dict[str, Any]] = {}
+    remarks: dict[str, list[str]] = {}
+    handle = 0
+    for entry in entries:
+        if "table" in entry:
+            handle = entry["table"]["handle"]
+        elif "chain" in entry:
+            chains[entry["chain"]["name"]] = entry["chain"]
+        elif "rule" in entry:
+            rule = entry["rule"]
+            remarks.setdefault(rule["chain"], []).append(rule.get("comment", ""))
+    base = (
+        BaseChain(name, chain["hook"], chain["prio"], chain["handle"], tuple(remarks.get(name, ())))
+        for name, chain in sorted(chains.items())
+        if "hook" in chain
+    )
+    queue = "; ".join(remarks.get(QUEUE_CHAIN, ()))
+    return Snapshot(handle, tuple(base), _generation(remarks.get("stamp_in", ())), queue)
+
+
+def _generation(remarks: Iterable[str]) -> int | None:
+    for remark in remarks:
+        word, _, number = remark.partition(" ")
+        if word == GENERATION_COMMENT and number.isdecimal():
+            return int(number)
+    return None
+
+
+def _counts(entries: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Count]]:
+    for entry in entries:
+        if "counter" in entry:
+            counter = entry["counter"]
+            yield counter["name"], Count(counter["packets"], counter["bytes"])
+
+
+def _sum(one: Count, other: Count) -> Count:
+    return Count(one.packets + other.packets, one.bytes + other.bytes)

@@ -1,0 +1,97 @@
+"""Bits in packet and connection marks, and the generations they carry.
+
+Owns how many generations a mask holds, how they follow each other, and which bit of
+the packet mark says "allowed". Must never touch bits outside its masks: other programs
+live there (kube-proxy 0xc000, Calico 0xffff0000, Tailscale 0x00ff0000, wg-quick a port).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+WORD = 0xFFFFFFFF
+"""Marks are 32 bits wide."""
+
+NEVER_JUDGED = 0
+"""The generation of a connection that no policy has allowed yet."""
+
+MIN_GENERATION_BITS = 2
+"""Fewer would leave no generation between the one in force and the one that comes round again."""
+
+
+class PacketMark(NamedTuple):
+    """Our bits in the packet mark. They live between our hooks and never leave the host stack."""
+
+    mask: int
+
+    @property
+    def allowed(self) -> int:
+        """The bit a worker sets on a packet that policy allows: the mask's lowest."""
+        return self.mask & -self.mask
+
+    @property
+    def others(self) -> int:
+        """The bits that are not ours."""
+        return WORD & ~self.mask
+
+
+class ConnectionMark(NamedTuple):
+    """Our bits in the connection mark: the generation that allowed the connection."""
+
+    mask: int
+
+    @property
+    def others(self) -> int:
+        """The bits that are not ours."""
+        return WORD & ~self.mask
+
+    @property
+    def last_generation(self) -> int:
+        """The highest generation the mask holds; the lowest is 1."""
+        return self.mask // self._unit
+
+    @property
+    def _unit(self) -> int:
+        return self.mask & -self.mask
+
+    def value(self, generation: int) -> int:
+        """Return the mark's bits for a generation; ValueError if the mask cannot hold it."""
+        if not NEVER_JUDGED < generation <= self.last_generation:
+            raise ValueError(f"generation must be 1-{self.last_generation}, got {generation}")
+        return generation * self._unit
+
+    def generation(self, mark: int) -> int:
+        """Return the generation in a connection's mark, NEVER_JUDGED if there is none."""
+        return (mark & self.mask) // self._unit
+
+    def following(self, generation: int) -> int:
+        """Return the generation after this one; after the last comes 1."""
+        return generation % self.last_generation + 1
+
+    def starts_over(self, generation: int) -> bool:
+        """Return whether every connection's bits must be cleared before this generation.
+
+        True twice in a round, for 1 and for the middle one: a number comes round again
+        only after both, so an idle connection cannot carry it from the round before,
+        not even one that was stamped while the first clearing ran.
+        """
+        return generation in (1, self.last_generation // 2 + 1)
+
+
+def check_packet_mask(mask: int) -> int:
+    """Return the mask; ValueError unless it is 1-32 bits of a 32-bit word."""
+    if not 0 < mask <= WORD:
+        raise ValueError(f"packet mark mask must be between 0x1 and 0xffffffff, got {mask:#x}")
+    return mask
+
+
+def check_connection_mask(mask: int) -> int:
+    """Return the mask; ValueError unless it is at least two neighboring bits of a 32-bit word."""
+    if not 0 < mask <= WORD:
+        raise ValueError(f"connection mark mask must be between 0x3 and 0xffffffff, got {mask:#x}")
+    run = mask // (mask & -mask)
+    if run & (run + 1) or run.bit_length() < MIN_GENERATION_BITS:
+        raise ValueError(
+            f"connection mark mask must be {MIN_GENERATION_BITS} or more bits side by side, got {mask:#x}"
+        )
+    return mask

@@ -1,0 +1,202 @@
+"""What the kernel needs to know of a Ruleset: interfaces, failsafes, a generation.
+
+Owns the KernelPlan value and the settings it is rendered with. Must never carry policy
+rules: the kernel asks, the engine answers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from nfq_guard.kernel.marks import ConnectionMark, PacketMark, check_connection_mask, check_packet_mask
+from nfq_guard.model.addresses import FAMILIES, Intervals
+from nfq_guard.model.problem import ConfigError, Position, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nfq_guard.engine.ruleset import Failsafe, Ruleset
+
+LAST_QUEUE = 65535
+"""Queue numbers are 16 bits wide."""
+
+_INTERFACE_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,15}")
+"""Names that stand for themselves inside nft's quotes. The kernel allows more (`"`, `*`, `+`);
+those could end the quotes or match other interfaces."""
+
+
+class FailMode(StrEnum):
+    """What a packet gets that nobody can judge."""
+
+    CLOSED = "closed"
+    """Drop."""
+    OPEN = "open"
+    """Accept, without remembering it as judged."""
+
+
+class EstablishedFlows(StrEnum):
+    """What a policy change means for connections that live already."""
+
+    REEVALUATE = "reevaluate"
+    """Their next packet is judged again."""
+    KEEP = "keep"
+    """They carry on, as with Calico."""
+
+
+class QueueTarget(StrEnum):
+    """How a rule hands a packet to the queue."""
+
+    NATIVE = "native"
+    """nft's `queue` statement (CONFIG_NFT_QUEUE): every ordinary kernel."""
+    XT = "xt"
+    """The xtables target NFQUEUE inside an nft rule: kernels without the statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """What is about this program and changes the table. ValueError for impossible values."""
+
+    queue: int = 0
+    """Number of the first queue."""
+    queue_count: int = 1
+    """Queues `queue`..`queue + queue_count - 1`, one worker each."""
+    fail_mode: FailMode = FailMode.CLOSED
+    packet_mark_mask: int = 0x3000
+    connection_mark_mask: int = 0xF0000000
+    established_flows: EstablishedFlows = EstablishedFlows.REEVALUATE
+
+    def __post_init__(self) -> None:
+        """Refuse what the kernel could not do."""
+        if self.queue_count < 1 or self.queue < 0 or self.last_queue > LAST_QUEUE:
+            raise ValueError(
+                f"queues must lie in 0-{LAST_QUEUE} and number at least one, "
+                f"got {self.queue_count} from {self.queue}"
+            )
+        check_packet_mask(self.packet_mark_mask)
+        check_connection_mask(self.connection_mark_mask)
+
+    @property
+    def last_queue(self) -> int:
+        """Number of the last queue."""
+        return self.queue + self.queue_count - 1
+
+    @property
+    def packet_mark(self) -> PacketMark:
+        """Our bits of the packet mark."""
+        return PacketMark(self.packet_mark_mask)
+
+    @property
+    def connection_mark(self) -> ConnectionMark:
+        """Our bits of the connection mark."""
+        return ConnectionMark(self.connection_mark_mask)
+
+
+class PortSpan(NamedTuple):
+    """A port reached from, or reaching to, the addresses `first`..`last` inclusive."""
+
+    protocol: int
+    port: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailsafePorts:
+    """One direction's failsafes, sorted and without overlaps."""
+
+    anywhere: tuple[tuple[int, int], ...] = ()
+    """(protocol, port) for both families."""
+    v4: tuple[PortSpan, ...] = ()
+    v6: tuple[PortSpan, ...] = ()
+
+    @classmethod
+    def of(cls, failsafes: Iterable[Failsafe]) -> FailsafePorts:
+        """Sort and merge: the kernel's interval sets refuse elements that overlap."""
+        listed = tuple(failsafes)
+        anywhere = sorted({(one.protocol, one.port) for one in listed if one.net is None})
+        v4, v6 = (tuple(_spans(listed, family, frozenset(anywhere))) for family in FAMILIES)
+        return cls(tuple(anywhere), v4, v6)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPlan:
+    """Everything the table says that depends on policy. Equal plans render equal text."""
+
+    generation: int
+    interfaces: tuple[str, ...] = ()
+    """Interfaces with a host endpoint of their own, sorted."""
+    wildcard: bool = False
+    """Every other interface is guarded too, workloads' excepted."""
+    workload_prefixes: tuple[str, ...] = ()
+    """Interfaces that start so are workloads'; sorted, none covered by another."""
+    inbound: FailsafePorts = FailsafePorts()
+    outbound: FailsafePorts = FailsafePorts()
+    drop_invalid: bool = True
+    allow_neighbor_discovery: bool = True
+
+    @property
+    def loopback_guarded(self) -> bool:
+        """Whether traffic from the host to itself is judged, on its way out and in again."""
+        if "lo" in self.interfaces:
+            return True
+        return self.wildcard and not "lo".startswith(self.workload_prefixes)
+
+
+def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
+    """Return what the kernel must know to ask about this Ruleset's traffic.
+
+    ConfigError, with every offender, for interface names that cannot be written into
+    the table safely.
+    """
+    prefixes = _widest(ruleset.workload_prefixes)
+    interfaces = tuple(sorted(ruleset.governed))
+    problems = [
+        *(_bad_name(name, "interface name") for name in interfaces if not valid_interface(name)),
+        *(_bad_name(name, "workload prefix") for name in prefixes if not valid_interface(name)),
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return KernelPlan(
+        generation=generation,
+        interfaces=interfaces,
+        wildcard=ruleset.wildcard is not None,
+        workload_prefixes=prefixes,
+        inbound=FailsafePorts.of(ruleset.failsafe_inbound),
+        outbound=FailsafePorts.of(ruleset.failsafe_outbound),
+        drop_invalid=ruleset.options.drop_invalid,
+        allow_neighbor_discovery=ruleset.options.allow_neighbor_discovery,
+    )
+
+
+def valid_interface(name: str) -> bool:
+    """Return whether a name may be written between nft's quotes."""
+    return _INTERFACE_NAME.fullmatch(name) is not None
+
+
+def _bad_name(name: str, what: str) -> Problem:
+    return Problem(
+        Position("host"),
+        "interface-name",
+        f"{what} {name!r} cannot be guarded: expected 1-15 of the characters a-z A-Z 0-9 _ . - "
+        "(rename the interface, or exclude it)",
+    )
+
+
+def _widest(prefixes: Iterable[str]) -> tuple[str, ...]:
+    listed = sorted(set(prefixes))
+    return tuple(one for one in listed if not any(one != other and one.startswith(other) for other in listed))
+
+
+def _spans(
+    failsafes: tuple[Failsafe, ...], family: int, anywhere: frozenset[tuple[int, int]]
+) -> Iterator[PortSpan]:
+    nets: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for protocol, port, net in failsafes:
+        if net is not None and net.family == family and (protocol, port) not in anywhere:
+            nets.setdefault((protocol, port), []).append((net.first, net.last))
+    for (protocol, port), spans in sorted(nets.items()):
+        for first, last in Intervals.of(spans).spans:
+            yield PortSpan(protocol, port, first, last)

@@ -1,0 +1,217 @@
+"""The queue's reader on real packets: one verdict each, whatever the judge does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from typing import TYPE_CHECKING
+
+import netns
+import pytest
+from bench import SHORT, Asked, Bench, bench, hears, listener, udp
+
+from nfq_guard.adapters import nfqueue
+from nfq_guard.adapters.command import KernelError
+from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS, QueueReader
+from nfq_guard.kernel.plan import FailMode, KernelSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.netns
+
+CLOSED, OPEN = KernelSettings(), KernelSettings(fail_mode=FailMode.OPEN)
+
+
+@pytest.fixture(params=[CLOSED, OPEN], ids=["fail closed", "fail open"])
+def here(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Yield a guarded namespace with the table installed, once for each fail mode."""
+    with bench(request.param) as made:
+        made.install()
+        yield made
+
+
+@pytest.fixture
+def closed() -> Iterator[Bench]:
+    """Yield a guarded namespace that fails closed, with the table installed."""
+    with bench(CLOSED) as made:
+        made.install()
+        yield made
+
+
+def _reader(here: Bench, judge: nfqueue.Judge, **options: int) -> QueueReader:
+    with here.guarded.namespace.entered():
+        return QueueReader(0, judge, here.settings, **options)
+
+
+@pytest.mark.traffic
+@pytest.mark.parametrize(
+    ("answer", "passes", "asked"),
+    [(ALLOW, True, 1), (PASS, True, 3), (DENY, False, 3), (99, False, 3)],
+    ids=["allow is remembered", "pass is not remembered", "deny drops", "what is no answer denies"],
+)
+def test_each_answer_has_its_effect(here: Bench, answer: int, *, passes: bool, asked: int) -> None:
+    receiver, sender = udp(here.guarded, port=9), udp(here.peer)
+    with here.worker() as worker:
+        worker.decide = lambda _: answer
+        for _ in range(3):
+            sender.sendto(b"x", (here.guarded.v4, 9))
+            assert hears(receiver, timeout=5 if passes else SHORT) == (b"x" if passes else None)
+        assert worker.count(9) == asked
+
+
+@pytest.mark.traffic
+def test_a_judge_that_raises_leaves_no_packet_without_a_verdict(here: Bench) -> None:
+    receiver, sender = udp(here.guarded, port=9), udp(here.peer)
+
+    def raising(_: Asked) -> int:
+        raise ValueError("what a bug")
+
+    with here.worker() as worker:
+        worker.decide = raising
+        sender.sendto(b"lost", (here.guarded.v4, 9))
+        passed = here.settings.fail_mode is FailMode.OPEN
+        assert hears(receiver, timeout=5 if passed else SHORT) == (b"lost" if passed else None)
+        netns.until(lambda: worker.errors, "the exception")
+        assert "what a bug" in str(worker.errors[0])
+        worker.decide = lambda _: ALLOW
+        sender.sendto(b"judged", (here.guarded.v4, 9))
+        assert hears(receiver, timeout=5) == b"judged"
+
+
+@pytest.mark.traffic
+def test_a_full_queue_drops_or_passes_as_the_fail_mode_says(here: Bench) -> None:
+    receiver, sender = udp(here.guarded, port=9), udp(here.peer)
+    with here.worker(max_length=2) as worker:
+        worker.pause()
+        for number in range(6):
+            sender.sendto(bytes([number]), (here.guarded.v4, 9))
+        passed = here.settings.fail_mode is FailMode.OPEN
+        got = [hears(receiver) for _ in range(4)] if passed else [hears(receiver)]
+        assert got == ([b"\2", b"\3", b"\4", b"\5"] if passed else [None])
+        worker.resume()
+        assert [hears(receiver, timeout=5) for _ in range(2)] == [b"\0", b"\1"]
+        sender.sendto(b"next", (here.guarded.v4, 9))
+        assert hears(receiver, timeout=5) == b"next"
+
+
+@pytest.mark.traffic
+def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> None:
+    seen: list[bytes] = []
+
+    def judge(_: int, __: int, ___: int, payload: bytes) -> int:
+        seen.append(payload)
+        return DENY
+
+    reader = _reader(closed, judge)
+    assert reader.run() == 0
+    with udp(closed.peer) as sender:
+        for _ in range(7):
+            sender.sendto(b"x", (closed.guarded.v4, 9))
+    assert [reader.run(5), reader.run(5), reader.run(5)] == [5, 2, 0]
+    assert len(seen) == 7
+    reader.close()
+
+
+@pytest.mark.traffic
+def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) -> None:
+    calls: list[tuple[int, int, int, bytes]] = []
+
+    def judge(*call: int | bytes) -> int:
+        calls.append(call)  # type: ignore[arg-type]
+        return ALLOW
+
+    reader = _reader(closed, judge, copy_range=100)
+    with closed.guarded.namespace.entered():
+        index = socket.if_nametoindex("eth0")
+    with udp(closed.peer, port=7) as sender, udp(closed.guarded) as answering:
+        sender.sendto(b"x" * 1000, (closed.guarded.v4, 9))
+        answering.sendto(b"short", (closed.peer.v4, 7))
+    assert reader.run() == 2
+    reader.close()
+    (inward, outward) = calls
+    assert inward[:3] == (1, index, 0)
+    assert outward[:3] == (3, 0, index)
+    assert len(inward[3]) == 100
+    assert outward[3].endswith(b"short")
+
+
+@pytest.mark.traffic
+def test_big_local_packets_are_queued_whole_not_cut_to_the_wires_size(closed: Bench) -> None:
+    lengths: list[int] = []
+
+    def judge(_: int, __: int, ___: int, payload: bytes) -> int:
+        lengths.append(int.from_bytes(payload[2:4], "big"))
+        return ALLOW
+
+    reader = _reader(closed, judge)
+    server = listener(closed.peer, 80)
+    client = closed.guarded.namespace.socket()
+    client.setblocking(False)
+    client.connect_ex((closed.peer.v4, 80))
+    assert reader.run() == 1
+    accepted, _ = server.accept()
+    with accepted:
+        netns.until(lambda: client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) == 1, "connected")
+        closed.install()
+        client.send(bytes(60_000))
+        assert reader.run() >= 1
+        assert max(lengths) > 1500
+    reader.close()
+
+
+def test_a_queue_that_somebody_holds_is_refused_with_the_holders_name(closed: Bench) -> None:
+    with closed.worker(), closed.guarded.namespace.entered():
+        with pytest.raises(KernelError, match=rf"queue 0 is held by process {os.getpid()} \(.+\)"):
+            QueueReader(0, lambda *_: DENY, closed.settings)
+        QueueReader(1, lambda *_: DENY, closed.settings).close()
+
+
+def test_a_queue_that_somebody_invisible_holds_is_refused_with_what_we_know(
+    closed: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nfqueue, "queue_holder", lambda _: None)
+    with (
+        closed.worker(),
+        pytest.raises(
+            KernelError, match=r"queue 0: Failed to create queue 0\. Either CAP_NET_ADMIN is missing, or"
+        ),
+    ):
+        _reader(closed, lambda *_: DENY)
+
+
+def test_a_queue_can_be_held_again_after_it_was_given_back(closed: Bench) -> None:
+    for _ in range(2):
+        with closed.worker():
+            pass
+
+
+def test_without_the_right_to_do_it_the_reason_is_named(closed: Bench) -> None:
+    script = (
+        "import os; os.setuid(65534)\n"
+        "from nfq_guard.adapters.nfqueue import QueueReader\n"
+        "from nfq_guard.kernel.plan import KernelSettings\n"
+        "QueueReader(0, print, KernelSettings())\n"
+    )
+    done = closed.guarded.namespace.run(sys.executable, "-c", script, check=False)
+    assert done.returncode == 1
+    assert "Error" in done.stderr
+
+
+def test_flags_that_the_kernel_refuses_are_an_error(closed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nfqueue, "_GSO", 1 << 20)
+    with pytest.raises(KernelError, match="queue 0: flags refused: Operation not supported"):
+        _reader(closed, lambda *_: DENY)
+    monkeypatch.undo()
+    _reader(closed, lambda *_: DENY).close()
+
+
+def test_a_kernel_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nfqueue, "_ACK_TIMEOUT_MS", 10)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        theirs.send(struct.pack("=IHHIIi", 20, 99, 0, 0, 0, 0))
+        with pytest.raises(KernelError, match="does not answer"):
+            nfqueue._acknowledgement(ours)
