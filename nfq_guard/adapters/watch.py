@@ -1,0 +1,190 @@
+"""Word that rule files may have changed (inotify).
+
+Owns which folders are watched so that every way of changing a file is heard: writing
+in place, replacing by rename as editors do, and swapping a folder or a symbolic link
+anywhere on the way to it. Must never read a rule file: whoever is woken reads the
+sources whole and compares, so a spurious wake-up costs a read and a lost one cannot be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CLOSE_WRITE = 0x8
+_ATTRIB = 0x4
+_MOVED = 0x40 | 0x80
+_CREATE, _DELETE = 0x100, 0x200
+_DELETE_SELF, _MOVE_SELF = 0x400, 0x800
+_MODIFY = 0x2
+_ONLYDIR = 0x01000000
+_OVERFLOW = 0x4000
+_IGNORED = 0x8000
+_CONTENT = _CLOSE_WRITE | _MODIFY | _ATTRIB | _MOVED | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
+_EVENT = struct.Struct("iIII")
+_READ = 65536
+_MOST_FOLDERS = 4096
+"""Folders below the rules that are watched; a tree of more is not a rules folder."""
+_MOST_LINKS = 40
+"""Symbolic links followed on the way to a path: the kernel's own limit (path_resolution(7))."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class FileWatch:
+    """A file descriptor that turns readable when something near the paths changes.
+
+    An alternative, watchfiles, needs a thread that wakes twenty times a second and
+    cannot be polled together with sockets.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Watch from now on. OSError where the kernel has no inotify instance left."""
+        self._paths = tuple(os.path.abspath(path) for path in paths)  # noqa: PTH100 - must not resolve links
+        self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        self._wanted: dict[int, frozenset[str] | None] = {}
+        """Watch descriptor -> names that matter in that folder; None: every name."""
+        self._folders: dict[str, frozenset[str] | None] = {}
+        self.unwatched: tuple[str, ...] = ()
+        """Folders that could not be watched (limit reached, no permission)."""
+        self.rearm()
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._fd
+
+    def rearm(self) -> bool:
+        """Watch what the paths lead through now; return whether that has changed.
+
+        Call it after every `drain` that returned True, before the files are read:
+        a change after that is a new event, a change before it is read.
+        """
+        folders = _folders(self._paths)
+        wanted: dict[int, frozenset[str] | None] = {}
+        missed: list[str] = []
+        for folder, names in folders.items():
+            descriptor = _libc.inotify_add_watch(self._fd, os.fsencode(folder), _CONTENT | _ONLYDIR)
+            if descriptor >= 0:
+                wanted[descriptor] = _union(wanted.get(descriptor, frozenset()), names)
+            elif ctypes.get_errno() not in {errno.ENOENT, errno.ENOTDIR}:
+                missed.append(folder)
+        for descriptor in self._wanted.keys() - wanted.keys():
+            _libc.inotify_rm_watch(self._fd, descriptor)
+        changed = (wanted, folders) != (self._wanted, self._folders)
+        self._wanted, self._folders, self.unwatched = wanted, folders, tuple(missed)
+        return changed
+
+    def drain(self) -> bool:
+        """Read away pending events; return whether one of them matters."""
+        matters = False
+        while True:
+            try:
+                data = os.read(self._fd, _READ)
+            except BlockingIOError:
+                return matters
+            matters = any(self._matters(*event) for event in _events(data)) or matters
+
+    def _matters(self, descriptor: int, mask: int, name: str) -> bool:
+        if mask & _OVERFLOW:
+            return True
+        if mask & _IGNORED or descriptor not in self._wanted:
+            return False
+        names = self._wanted[descriptor]
+        return names is None or not name or name in names
+
+    def close(self) -> None:
+        """Stop watching."""
+        os.close(self._fd)
+
+
+def _events(data: bytes) -> Iterator[tuple[int, int, str]]:
+    at = 0
+    while at < len(data):
+        descriptor, mask, _, length = _EVENT.unpack_from(data, at)
+        at += _EVENT.size
+        yield descriptor, mask, os.fsdecode(data[at : at + length].rstrip(b"\0"))
+        at += length
+
+
+def _folders(paths: Sequence[str]) -> dict[str, frozenset[str] | None]:
+    found: dict[str, frozenset[str] | None] = {}
+    for path in paths:
+        links: list[str] = [path]
+        for folder in _tree(path, links):
+            found[folder] = None
+        for link in links:
+            for folder, name in _way_to(link):
+                found[folder] = _union(found.get(folder, frozenset()), frozenset({name}))
+    return found
+
+
+def _union(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return None if one is None or other is None else one | other
+
+
+def _way_to(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (folder, name in it) for every step to a path, through symbolic links too.
+
+    A renamed folder or a switched link anywhere on the way changes what the path
+    means, and only the folder that holds the name hears of it.
+    """
+    pending, links = [path], 0
+    while pending:
+        here = "/"
+        parts = [part for part in pending.pop().split("/") if part]
+        for at, name in enumerate(parts):
+            if name == "..":
+                here = os.path.dirname(here)  # noqa: PTH120 - lexical on a resolved prefix
+                continue
+            yield here, name
+            step = os.path.join(here, name)  # noqa: PTH118 - text in, text out
+            target = _link(step)
+            if target is not None and links < _MOST_LINKS:
+                links += 1
+                pending.append(os.path.join(here, target, *parts[at + 1 :]))  # noqa: PTH118 - as above
+                break
+            here = step
+
+
+def _link(path: str) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - text in, text out
+    except OSError:
+        return None
+
+
+def _tree(path: str, links: list[str]) -> Iterator[str]:
+    """Yield the folder and all below it, following links to folders; each once.
+
+    Links met on the way are added to `links`: what they lead through counts too.
+    """
+    seen: set[tuple[int, int]] = set()
+    pending = [path]
+    while pending and len(seen) < _MOST_FOLDERS:
+        folder = pending.pop()
+        try:
+            found = os.stat(folder)  # noqa: PTH116 - text in, text out
+            if not stat.S_ISDIR(found.st_mode) or (found.st_dev, found.st_ino) in seen:
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    links += [entry.path] if entry.is_symlink() else []
+                    pending += [entry.path] if entry.is_dir() else []
+        except OSError:
+            continue
+        yield folder
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

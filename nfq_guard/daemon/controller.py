@@ -1,0 +1,249 @@
+"""`nfq-guard run`: keeps files, host, workers and kernel in step until told to stop.
+
+Owns the loop and what follows from each event. Policy is compiled elsewhere, brought
+into force by the Enforcer, judged by workers; a fault on the way here must never reach
+what is in force.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from nfq_guard.adapters.host import HostWatch, read_facts
+from nfq_guard.adapters.watch import FileWatch
+from nfq_guard.daemon.guard import Guard, StartError
+from nfq_guard.daemon.keeper import Keeper, report
+from nfq_guard.daemon.logs import Level, Log
+from nfq_guard.daemon.notify import Notifier
+from nfq_guard.daemon.status import status
+from nfq_guard.model.problem import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from nfq_guard.daemon.loop import Loop
+    from nfq_guard.daemon.settings import Settings
+
+EXIT_GOOD, EXIT_INVALID, EXIT_FAILED = 0, 1, 3
+_TURN_SECONDS = 0.25
+_SETTLE_SECONDS = 0.05
+"""How long files and interfaces must be quiet before they are read: editors and network
+managers change several things at once."""
+_SETTLE_LONGEST = 0.5
+"""Read them after so long even if they are never quiet."""
+_RETRY_SECONDS = 2.0
+"""Between attempts at something the kernel refused."""
+_POLL_SECONDS = 2.0
+"""Between looks at the files where the kernel cannot watch them for us."""
+
+
+def run(settings: Settings) -> int:
+    """Guard this network namespace until SIGTERM or SIGINT; return the exit code."""
+    log = Log(settings.log_format, settings.log_level)
+    try:
+        guard = Guard(settings, log)
+    except StartError as error:
+        return _refused(log, error)
+    try:
+        code = Controller(guard).run()
+    except StartError as error:
+        guard.close()
+        return _refused(log, error)
+    except ConfigError as error:
+        guard.close()
+        report(log, error.problems)
+        return EXIT_INVALID
+    # Any other exception is a bug of ours: we die, table and workers go on without us.
+    guard.stop()
+    guard.close()
+    return code
+
+
+def _refused(log: Log, error: StartError) -> int:
+    log.error("refusing to start", reason=str(error))
+    return EXIT_FAILED
+
+
+class Controller:
+    """Events in, changes of the guard out."""
+
+    def __init__(self, guard: Guard) -> None:
+        """Subscribe to files and host before either is read."""
+        self._guard = guard
+        self._settings = guard.settings
+        self._log = guard.log
+        self._loop: Loop = guard.loop
+        self._notifier = Notifier(os.environ)
+        self._files = self._watch_files()
+        try:
+            self._host = HostWatch()
+            self._facts = read_facts(self._settings.node)
+        except OSError as error:
+            raise StartError(str(error)) from error
+        self._keeper = Keeper(guard, self._retry_later)
+        self._changing_since: float | None = None
+        self._stopping = False
+        self._was = ""
+
+    def _watch_files(self) -> FileWatch | None:
+        try:
+            return FileWatch(self._settings.rules)
+        except OSError as error:
+            self._log.warning("files are polled, not watched", reason=error.strerror)
+            return None
+
+    def run(self) -> int:
+        """Start, serve, stop."""
+        self._loop.on_signal(signal.SIGTERM, self._stop)
+        self._loop.on_signal(signal.SIGINT, self._stop)
+        self._loop.on_signal(signal.SIGHUP, self._hang_up)
+        self._guard.open(self._request)
+        self._guard.pool.interfaces(self._names())
+        if not self._keeper.begin(self._facts):
+            return EXIT_INVALID
+        self._refresh()
+        self._subscribe()
+        if self._guard.enforcer.table_trouble:
+            self._loop.at("table", _RETRY_SECONDS, self._check_table)
+        self._notifier.ready(self._guard.telemetry.ready().text)
+        while not self._stopping:
+            self._turn()
+        self._notifier.stopping()
+        return EXIT_GOOD
+
+    def _subscribe(self) -> None:
+        self._loop.watch(self._host, self._host_changed)
+        self._loop.watch(self._guard.table_watch, self._table_changed)
+        if self._files is not None:
+            self._loop.watch(self._files, self._files_changed)
+        else:
+            self._loop.at("poll", _POLL_SECONDS, self._poll)
+        # A change between our reading and our subscribing is one that nobody told us of.
+        self._loop.at("files", 0, self._read_again)
+        self._loop.at("host", 0, self._host_settled)
+        if self._notifier.watchdog_seconds:
+            self._loop.at("alive", 0, self._alive)
+
+    def _turn(self) -> None:
+        telemetry = self._guard.telemetry
+        began = time.monotonic()
+        self._guard.pool.tick(began - telemetry.turned_at)
+        telemetry.turned_at = began
+        self._refresh()
+        due = self._guard.pool.next_start()
+        wait = _TURN_SECONDS if due is None else min(_TURN_SECONDS, max(0.0, due - time.monotonic()))
+        self._loop.turn(wait)
+
+    def _refresh(self) -> None:
+        """Publish how things are; log when that changes."""
+        self._guard.refresh()
+        ready = self._guard.telemetry.ready()
+        if ready.text == self._was:
+            return
+        self._was = ready.text
+        self._log.write(
+            Level.INFO if ready.good else Level.WARNING, "state", {"ready": ready.good, "detail": ready.text}
+        )
+        self._notifier.status(ready.text)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _hang_up(self) -> None:
+        self._notifier.reloading()
+        self._log.info("reload", why="SIGHUP")
+        self._keeper.reload(self._facts, forced=True)
+        self._refresh()
+        self._notifier.ready(self._guard.telemetry.ready().text)
+
+    def _files_changed(self) -> None:
+        if self._files is None or not self._files.drain():
+            return
+        now = time.monotonic()
+        if self._changing_since is None:
+            self._changing_since = now
+        left = self._changing_since + _SETTLE_LONGEST - now
+        self._loop.at("files", min(_SETTLE_SECONDS, max(0.0, left)), self._read_again)
+
+    def _read_again(self) -> None:
+        self._changing_since = None
+        # Watch first, then read: what changes after this is heard, what changed before is read.
+        if self._files is not None and self._files.rearm() and self._files.unwatched:
+            self._log.warning("folders that cannot be watched", folders=",".join(self._files.unwatched))
+        self._keeper.reload(self._facts)
+
+    def _poll(self) -> None:
+        self._keeper.reload(self._facts)
+        self._loop.at("poll", _POLL_SECONDS, self._poll)
+
+    def _host_changed(self) -> None:
+        self._host.drain()
+        # Names at once: the kernel matches a renamed interface by its new name already.
+        if self._read_facts():
+            self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
+
+    def _read_facts(self) -> bool:
+        """Take in the host as it is now, workers told; return whether it differs."""
+        try:
+            facts = read_facts(self._settings.node)
+        except OSError as error:
+            self._log.warning("interfaces not read, trying again", reason=error)
+            self._loop.within("host", _RETRY_SECONDS, self._host_settled)
+            return False
+        if facts == self._facts:
+            return False
+        self._facts = facts
+        self._guard.pool.interfaces(self._names())
+        return True
+
+    def _host_settled(self) -> None:
+        self._read_facts()
+        self._keeper.recompile(self._facts)
+
+    def _retry_later(self) -> None:
+        self._loop.at("retry", _RETRY_SECONDS, lambda: self._keeper.reload(self._facts, forced=True))
+
+    def _names(self) -> dict[int, str]:
+        return {interface.index: interface.name for interface in self._facts.interfaces.values()}
+
+    def _table_changed(self) -> None:
+        if self._guard.table_watch.changed():
+            self._check_table()
+
+    def _check_table(self) -> None:
+        enforcer = self._guard.enforcer
+        if enforcer.ruleset is None or enforcer.table_present():
+            return
+        self._log.error("the kernel table was removed or changed by someone else, putting it back")
+        # Said before it is mended: whoever asks meanwhile must not hear that all is well.
+        self._guard.telemetry.trouble = "the kernel table is gone or was changed"
+        enforcer.reinstall()
+        if enforcer.table_trouble:
+            self._log.error("table not put back", reason=enforcer.table_trouble)
+            self._loop.at("table", _RETRY_SECONDS, self._check_table)
+        else:
+            self._guard.telemetry.table_reinstalls += 1
+        self._refresh()
+
+    def _alive(self) -> None:
+        self._notifier.alive()
+        self._loop.at("alive", self._notifier.watchdog_seconds, self._alive)
+
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer the control socket."""
+        command = request.get("command")
+        if command == "status":
+            return status(self._guard.telemetry, self._settings, self._guard.pool.pids())
+        if command == "reload":
+            self._keeper.reload(self._facts, forced=True)
+            self._refresh()
+            errors = self._guard.telemetry.load_errors
+            return {
+                "ok": not errors,
+                "generation": self._guard.telemetry.generation,
+                "problems": list(errors),
+            }
+        return {"error": f"there is no command {command!r}; there are: status, reload"}

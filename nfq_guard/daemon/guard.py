@@ -1,0 +1,227 @@
+"""The parts of a running guard, put together and taken apart.
+
+Owns what must be had before the kernel is touched (state folder, addresses, sockets,
+queues) and the order in which all of it is given back. Must never decide what a change
+of files or interfaces means: that is the controller's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, NoReturn
+
+from prometheus_client import CollectorRegistry
+
+from nfq_guard.adapters import conntrack, procfs
+from nfq_guard.adapters.command import KernelError
+from nfq_guard.adapters.control import ControlInUseError, ControlServer
+from nfq_guard.adapters.http import HttpServer, Sources
+from nfq_guard.adapters.nft import Table, probe_queue_target
+from nfq_guard.adapters.tablewatch import TableWatch
+from nfq_guard.daemon import protocol
+from nfq_guard.daemon.enforcer import Enforcer, NotEnforcedError
+from nfq_guard.daemon.loop import Loop
+from nfq_guard.daemon.metrics import GuardCollector
+from nfq_guard.daemon.policy import Compiler
+from nfq_guard.daemon.pool import Pool
+from nfq_guard.daemon.process import start_time, stop_orphan
+from nfq_guard.daemon.readings import KernelReader
+from nfq_guard.daemon.slots import SlotTable
+from nfq_guard.daemon.state import StateFolder, StateInUseError
+from nfq_guard.daemon.telemetry import Telemetry
+from nfq_guard.daemon.values import parse_listen
+from nfq_guard.engine.ruleset import Options
+from nfq_guard.model.decision import Reason, Verdict
+from nfq_guard.model.flow import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nfq_guard.adapters.control import Handler
+    from nfq_guard.daemon.logs import Log
+    from nfq_guard.daemon.settings import Settings
+    from nfq_guard.daemon.state import WorkerRecord
+    from nfq_guard.engine.ruleset import Ruleset
+    from nfq_guard.kernel.plan import KernelSettings
+    from nfq_guard.resources.source import Source
+
+KERNEL_COUNTERS = {
+    f"{name}_{suffix}": (str(reason), str(verdict), str(side))
+    for name, reason, verdict in (
+        ("failsafe", Reason.FAILSAFE, Verdict.ALLOW),
+        ("invalid", Reason.INVALID, Verdict.DENY),
+        ("neighbor_discovery", Reason.NEIGHBOR_DISCOVERY, Verdict.ALLOW),
+    )
+    for suffix, side in (("in", Side.INGRESS), ("out", Side.EGRESS))
+}
+"""Named counters of the table, as (reason, verdict, direction)."""
+
+
+class StartError(Exception):
+    """The guard cannot start; the kernel is as it was."""
+
+
+class Guard:
+    """Everything `run` holds. Made, opened, begun and closed by the controller's thread."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        """Put together what needs nothing from outside but the state folder; StartError if it is taken."""
+        self.settings = settings
+        self.log = log
+        self.state = self._lock_state()
+        self.loop = Loop()
+        self.compiler = Compiler(
+            settings.rules, Options(allow_neighbor_discovery=settings.allow_neighbor_discovery)
+        )
+        kernel = settings.kernel()
+        self._queues = tuple(range(kernel.queue, kernel.last_queue + 1))
+        setups = tuple(
+            protocol.WorkerSetup(queue, settings.queue_length, kernel, settings.flow_table_size)
+            for queue in self._queues
+        )
+        self.pool = Pool(setups, log, self.loop.selector, self._record_workers)
+        reader = self.pool.reader
+        self.slots = SlotTable(self.pool.capacity, reader.policy)
+        self.table = self._table(kernel)
+        self.table_watch = TableWatch()
+        self.enforcer = Enforcer(kernel, self.table, self.pool, self.slots)
+        self.telemetry = Telemetry(
+            reader,
+            self.slots,
+            KernelReader(self._queues, self._kernel_verdicts),
+            lambda: (self.compiler.selectors.hits, self.compiler.selectors.misses),
+        )
+        self._http: HttpServer | None = None
+        self._control: ControlServer | None = None
+
+    def _lock_state(self) -> StateFolder | None:
+        try:
+            return StateFolder(self.settings.state)
+        except StateInUseError as error:
+            raise StartError(str(error)) from error
+        except OSError as error:
+            self.log.warning("no state folder: no last good policy is kept", reason=error)
+            return None
+
+    def _table(self, kernel: KernelSettings) -> Table:
+        try:
+            target = probe_queue_target()
+        except KernelError as error:
+            raise StartError(str(error)) from error
+        self.log.info("kernel", queue_target=str(target))
+        return Table(kernel, target)
+
+    def _kernel_verdicts(self) -> dict[tuple[str, str, str], int]:
+        counters = self.table.counters()
+        return {
+            labels: counters[name].packets for name, labels in KERNEL_COUNTERS.items() if name in counters
+        }
+
+    def open(self, handle: Handler) -> None:
+        """Open the metrics address and the control socket; StartError if one cannot be had."""
+        listen = parse_listen(self.settings.metrics)
+        try:
+            if listen is not None:
+                registry = CollectorRegistry()
+                registry.register(GuardCollector(self.telemetry))
+                sources = Sources(registry, self.telemetry.healthy, self.telemetry.ready)
+                self._http = HttpServer(listen.host, listen.port, sources)
+        except OSError as error:
+            self._cannot(f"metrics address {self.settings.metrics}: {error}")
+        try:
+            self._control = ControlServer(self.settings.control, handle, self.loop.selector)
+        except (ControlInUseError, OSError) as error:
+            self._cannot(f"control socket {self.settings.control}: {error}")
+
+    def _cannot(self, why: str) -> NoReturn:
+        raise StartError(why)
+
+    def begin(self, ruleset: Ruleset) -> None:
+        """Bring the first ruleset into force, taking over from a dead controller's workers.
+
+        StartError leaves the kernel as it was.
+        """
+        orphans = self._orphans()
+        self._refuse_held_queues({record.pid for record in orphans})
+        try:
+            self.enforcer.begin(ruleset, lambda: self._stop_orphans(orphans))
+        except NotEnforcedError as error:
+            raise StartError(str(error)) from error
+
+    def _orphans(self) -> tuple[WorkerRecord, ...]:
+        records = self.state.load_workers() if self.state is not None else ()
+        return tuple(record for record in records if start_time(record.pid) == record.started)
+
+    def _refuse_held_queues(self, ours: set[int]) -> None:
+        for queue in self._queues:
+            holder = procfs.queue_holder(queue)
+            if holder is not None and holder.pid not in ours:
+                self._cannot(
+                    f"queue {queue} is held by pid {holder.pid} ({holder.command}): stop that, "
+                    "or give this one other --queue numbers"
+                )
+
+    def _stop_orphans(self, orphans: Sequence[WorkerRecord]) -> None:
+        for record in orphans:
+            if stop_orphan(record):
+                self.log.info("took over from a worker left behind", pid=record.pid, queue=record.queue)
+
+    def _record_workers(self, records: list[WorkerRecord]) -> None:
+        if self.state is None:
+            return
+        try:
+            self.state.save_workers(records)
+        except OSError as error:
+            self.log.warning("workers not recorded: a later start cannot take over", reason=error)
+
+    def save_snapshot(self, sources: Sequence[Source]) -> None:
+        """Keep a policy's files for a start with bad ones; a full disk is only said."""
+        if self.state is None:
+            return
+        try:
+            self.state.save_snapshot(sources)
+        except OSError as error:
+            self.log.warning("last good policy not saved", reason=error)
+
+    def load_snapshot(self) -> tuple[Source, ...] | None:
+        """Return the last good policy's files, None where none are kept."""
+        return None if self.state is None else self.state.load_snapshot()
+
+    def refresh(self) -> None:
+        """Bring telemetry up to date."""
+        telemetry = self.telemetry
+        telemetry.worker_restarts = self.pool.restarts
+        telemetry.workers_up = self.pool.up()
+        idle = [str(queue) for queue, up in telemetry.workers_up.items() if not up]
+        telemetry.trouble = (
+            "starting"
+            if self.enforcer.ruleset is None
+            else self.enforcer.table_trouble or (f"no worker serves queue {', '.join(idle)}" if idle else "")
+        )
+
+    def stop(self) -> None:
+        """Leave nothing in force, unless told to: a clean stop, never an accident."""
+        if self.settings.keep_rules:
+            return
+        # The table first, so that no packet waits for a worker that has gone.
+        self._leave_kernel()
+        self.pool.stop()
+
+    def close(self) -> None:
+        """Give back what is this process's own; what is in force stays so."""
+        if self._control is not None:
+            self._control.close()
+        if self._http is not None:
+            self._http.close()
+        self.table_watch.close()
+        self.loop.close()
+        if self.state is not None:
+            self.state.close()
+
+    def _leave_kernel(self) -> None:
+        try:
+            self.table.remove()
+        except KernelError as error:
+            self.log.error("table not removed", reason=error)  # noqa: TRY400 - not the logging module
+        with contextlib.suppress(KernelError):
+            conntrack.clear_marks(self.settings.connection_mark_mask)

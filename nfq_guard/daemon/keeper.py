@@ -1,0 +1,157 @@
+"""The policy in force: from rule files and host to the guard, and what stays when that fails.
+
+Owns which files are in force and which were tried last. Whatever is wrong with files,
+kernel or workers, the policy before stays. Must never wait for events: it is called.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from nfq_guard.daemon.enforcer import NotEnforcedError
+from nfq_guard.daemon.logs import Level
+from nfq_guard.daemon.policy import digest, same_policy
+from nfq_guard.model.problem import ConfigError, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from nfq_guard.daemon.guard import Guard
+    from nfq_guard.daemon.logs import Log
+    from nfq_guard.daemon.policy import Candidate, Loaded
+    from nfq_guard.model.host import HostFacts
+    from nfq_guard.model.problem import Problem
+
+
+class Keeper:
+    """Brings policy into force, and remembers what is."""
+
+    def __init__(self, guard: Guard, retry_later: Callable[[], None]) -> None:
+        """`retry_later` is called where the same may work soon: the kernel or a worker refused."""
+        self._guard = guard
+        self._log = guard.log
+        self._retry_later = retry_later
+        self._loaded: Loaded | None = None
+        """Files in force."""
+        self._seen = b""
+        """Digest of the files last tried, good or bad."""
+
+    def begin(self, facts: HostFacts) -> bool:
+        """Bring the first policy into force: of the operator's files, else the last good ones.
+
+        False where there are neither; the problems are in the log.
+        """
+        loaded = self._load() or self._load_last_good()
+        if loaded is None:
+            return False
+        candidate = self._guard.compiler.compile(loaded, facts)
+        self._guard.begin(candidate.ruleset)
+        self._in_force(candidate)
+        return True
+
+    def _load(self) -> Loaded | None:
+        sources, problems = self._guard.compiler.read()
+        self._seen = digest(sources, problems)
+        try:
+            return self._guard.compiler.decode(sources, problems)
+        except ConfigError as error:
+            report(self._log, error.problems)
+            self._guard.telemetry.load_errors = tuple(str(problem) for problem in error.problems)
+            return None
+
+    def _load_last_good(self) -> Loaded | None:
+        saved = self._guard.load_snapshot()
+        if saved is None:
+            self._log.error("refusing to start", reason="the rules are invalid, no last good policy is kept")
+            return None
+        try:
+            loaded = self._guard.compiler.decode(saved)
+        except ConfigError as error:
+            report(self._log, error.problems)
+            self._log.error("refusing to start", reason="the rules and the last good policy are invalid")
+            return None
+        self._log.error("the rules are invalid: starting with the last good policy")
+        return loaded
+
+    def reload(self, facts: HostFacts, *, forced: bool = False) -> None:
+        """Read the files; bring them into force if they differ from those tried last."""
+        sources, problems = self._guard.compiler.read()
+        seen = digest(sources, problems)
+        if seen == self._seen and not forced:
+            return
+        self._seen = seen
+        decode = self._guard.compiler.decode
+        self._guard.telemetry.load_errors = self._attempt(lambda: decode(sources, problems), facts)
+
+    def recompile(self, facts: HostFacts) -> None:
+        """Bring the files in force to bear on the host as it is now."""
+        loaded = self._loaded
+        assert loaded is not None, "begin comes first"  # noqa: S101
+        errors = self._attempt(lambda: loaded, facts)
+        if errors:
+            self._guard.telemetry.load_errors = errors
+
+    def _attempt(self, load: Callable[[], Loaded], facts: HostFacts) -> tuple[str, ...]:
+        """Compile files for a host and bring them into force; return why not.
+
+        The boundary that no fault of rules, kernel, workers or ours gets past.
+        """
+        try:
+            self._change(self._guard.compiler.compile(load(), facts))
+        except ConfigError as error:
+            report(self._log, error.problems)
+            reasons = tuple(str(problem) for problem in error.problems)
+        except NotEnforcedError as error:
+            reasons = (str(error),)
+            self._retry_later()
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            reasons = (f"internal error: {type(error).__name__}: {error}",)
+        else:
+            return ()
+        self._log.error(
+            "change refused, the policy before stays in force", first=reasons[0], all=len(reasons)
+        )
+        return reasons
+
+    def _change(self, candidate: Candidate) -> None:
+        enforcer = self._guard.enforcer
+        now = enforcer.ruleset
+        if now is None or not same_policy(now, candidate.ruleset):
+            enforcer.change(candidate.ruleset)
+        elif candidate.loaded is self._loaded and now.endpoint_status == candidate.ruleset.endpoint_status:
+            return
+        else:
+            enforcer.describe(candidate.ruleset)
+        self._in_force(candidate)
+
+    def _in_force(self, candidate: Candidate) -> None:
+        guard = self._guard
+        guard.telemetry.ruleset = guard.enforcer.ruleset
+        if candidate.loaded is not self._loaded:
+            self._loaded = candidate.loaded
+            report(self._log, candidate.warnings)
+            guard.telemetry.loaded_at = time.time()
+            guard.save_snapshot(candidate.loaded.sources)
+        self._log.info(
+            "policy in force",
+            generation=guard.telemetry.generation,
+            endpoints=len(candidate.ruleset.endpoint_status),
+            interfaces=",".join(candidate.ruleset.governed) or "-",
+            rules=len(candidate.ruleset.counter_keys),
+        )
+        if guard.slots.uncounted:
+            self._log.warning("more rules than counters", uncounted=guard.slots.uncounted)
+
+
+def report(log: Log, problems: Iterable[Problem]) -> None:
+    """Write a line for each problem of the rules."""
+    for problem in problems:
+        level = Level.ERROR if problem.severity is Severity.ERROR else Level.WARNING
+        about = {"kind": problem.kind, "name": problem.name, "field": problem.field}
+        fields: dict[str, object] = {
+            "at": problem.position,
+            "code": problem.code,
+            "problem": problem.message,
+        }
+        log.write(level, "rules", fields | {name: value for name, value in about.items() if value})

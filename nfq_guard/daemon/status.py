@@ -1,0 +1,97 @@
+"""What `nfq-guard status` is told.
+
+Owns the shape of the answer. Must only read.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from nfq_guard import __version__
+from nfq_guard.daemon.counters import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nfq_guard.daemon.settings import Settings
+    from nfq_guard.daemon.telemetry import Telemetry
+    from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
+
+
+def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) -> dict[str, Any]:
+    """Return the state of the guard as JSON-ready values."""
+    ready = telemetry.ready()
+    ruleset = telemetry.ruleset
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "ready": ready.good,
+        "detail": ready.text,
+        "node": ruleset.node if ruleset is not None else settings.node,
+        "generation": telemetry.generation,
+        "rules": list(settings.rules),
+        "loaded_at": telemetry.loaded_at,
+        "load_errors": list(telemetry.load_errors),
+        "fail_mode": settings.fail_mode,
+        "endpoints": [] if ruleset is None else list(_endpoints(ruleset)),
+        "chains": [] if ruleset is None else list(_chains(ruleset, telemetry)),
+        "verdicts": list(_verdicts(telemetry)),
+        "queues": _queues(telemetry, pids),
+        "flow_table": {
+            "hits": telemetry.counters.word(Word.FLOW_HITS),
+            "misses": telemetry.counters.word(Word.FLOW_MISSES),
+            "entries": telemetry.counters.word(Word.FLOW_ENTRIES),
+        },
+        "worker_restarts": telemetry.worker_restarts,
+        "table_reinstalls": telemetry.table_reinstalls,
+    }
+
+
+def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
+    for name, state in ruleset.endpoint_status.items():
+        interfaces = [interface for interface, endpoint in ruleset.governed.items() if endpoint.name == name]
+        wildcard = ruleset.wildcard is not None and ruleset.wildcard.name == name
+        yield {"name": name, "status": state, "interfaces": interfaces + ["*"] * wildcard}
+
+
+def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
+    endpoints = {endpoint.name: endpoint for endpoint in ruleset.governed.values()}
+    if ruleset.wildcard is not None:
+        endpoints[ruleset.wildcard.name] = ruleset.wildcard
+    for endpoint in endpoints.values():
+        yield from _chains_of(endpoint, ruleset, telemetry)
+
+
+def _chains_of(endpoint: GuardedEndpoint, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    for (stage, side), chain in endpoint.chains.items():
+        rules = []
+        for line in chain.rules:
+            if line.counter < 0:
+                continue
+            key = ruleset.counter_keys[line.counter]
+            place = {"file": line.ref.file, "line": line.ref.line} if line.ref is not None else {}
+            rules.append(key._asdict() | place | {"packets": telemetry.slots.count(key)})
+        yield {"endpoint": endpoint.name, "stage": str(stage), "direction": str(side), "rules": rules}
+
+
+def _verdicts(telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    for reason, verdict, side, count in telemetry.counters.verdicts():
+        if count:
+            yield {"reason": str(reason), "verdict": str(verdict), "direction": str(side), "packets": count}
+    for (reason_text, verdict_text, direction), count in telemetry.read_kernel().verdicts.items():
+        yield {"reason": reason_text, "verdict": verdict_text, "direction": direction, "packets": count}
+
+
+def _queues(telemetry: Telemetry, pids: Mapping[int, int]) -> dict[str, Any]:
+    kernel = telemetry.read_kernel()
+    return {
+        "depth": kernel.queue_depth,
+        "dropped": kernel.queue_dropped,
+        "user_dropped": kernel.queue_user_dropped,
+        "workers": [
+            {"queue": queue, "up": up, "pid": pids.get(queue)}
+            for queue, up in sorted(telemetry.workers_up.items())
+        ],
+    }

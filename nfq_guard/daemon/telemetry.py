@@ -1,0 +1,68 @@
+"""What the controller lets others see: metrics and health threads, the control socket.
+
+Owns the readable state of a running guard. One writer, the controller's loop; readers
+in other threads take single references, which CPython swaps whole. Must never change
+what the guard does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nfq_guard.adapters.http import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nfq_guard.daemon.counters import Reader
+    from nfq_guard.daemon.readings import KernelReadings
+    from nfq_guard.daemon.slots import SlotTable
+    from nfq_guard.engine.ruleset import Ruleset
+
+_STUCK_SECONDS = 10.0
+"""A controller whose loop has not turned for so long is not healthy."""
+
+
+@dataclass(slots=True)
+class Telemetry:
+    """The state of a running guard, as far as it may be seen."""
+
+    counters: Reader
+    slots: SlotTable
+    read_kernel: Callable[[], KernelReadings]
+    selector_cache: Callable[[], tuple[int, int]]
+    """Hits and misses."""
+    ruleset: Ruleset | None = None
+    """In force."""
+    trouble: str = "starting"
+    """Why the guard does not fully enforce; empty when it does."""
+    loaded_at: float = 0.0
+    """When the policy in force was loaded, seconds since the epoch."""
+    load_errors: tuple[str, ...] = ()
+    """Problems of the last load, if it failed: an older policy is in force."""
+    worker_restarts: int = 0
+    workers_up: dict[int, bool] = field(default_factory=dict)
+    """By queue number."""
+    table_reinstalls: int = 0
+    turned_at: float = field(default_factory=time.monotonic)
+    """When the controller's loop last turned."""
+
+    @property
+    def generation(self) -> int:
+        """Return the generation in force, 0 for none."""
+        return self.ruleset.generation if self.ruleset is not None else 0
+
+    def healthy(self) -> Health:
+        """Return whether the controller itself is alive."""
+        silent = time.monotonic() - self.turned_at
+        good = silent < _STUCK_SECONDS
+        return Health(good, "ok" if good else f"the controller has been stuck for {silent:.0f} s")
+
+    def ready(self) -> Health:
+        """Return whether kernel and workers enforce the current generation."""
+        if self.trouble:
+            return Health(good=False, text=self.trouble)
+        note = "; the last change was refused, an older policy is in force" if self.load_errors else ""
+        return Health(good=True, text=f"enforcing generation {self.generation}{note}")

@@ -1,0 +1,207 @@
+"""A verdict worker: the process that answers the kernel's questions.
+
+Owns one queue, the current ruleset and the flow table. Does nothing else, since all
+else in this process would hold up verdicts: no files, no log stream (a full pipe would
+hang it), no metrics. It outlives its controller and goes on under its last ruleset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import select
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from nfq_guard.adapters.command import KernelError
+from nfq_guard.adapters.nfqueue import HOOK_SIDE, QueueReader
+from nfq_guard.daemon import protocol
+from nfq_guard.daemon.counters import Word, map_block
+from nfq_guard.daemon.logs import Level
+from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
+from nfq_guard.daemon.throttle import Throttle
+from nfq_guard.daemon.verdicts import Verdicts
+from nfq_guard.model.addresses import format_address
+from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES, Side
+from nfq_guard.packet import Unparsable, parse
+
+if TYPE_CHECKING:
+    from nfq_guard.model.decision import RuleRef
+
+_TURN_MS = 250
+"""The loop turns at least so often, to show that it lives."""
+_ANSWER_SECONDS = 1.0
+"""What an answer may wait for room on the socket; a note does not wait."""
+_LOGGED_BURST, _LOGGED_PER_SECOND = 20, 10
+"""Lines of Log rules: enough to see what goes on, too few to fill a disk by knocking."""
+_FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
+"""Lines about packets that broke the engine: one a minute."""
+
+
+class Worker:
+    """The process's one object."""
+
+    def __init__(self, control: socket.socket, words: memoryview) -> None:
+        """Serve this controller; count in these words."""
+        self._control: socket.socket | None = control
+        self._words = words
+        self._setup: protocol.WorkerSetup | None = None
+        self._verdicts: Verdicts | None = None
+        self._reader: QueueReader | None = None
+        self._names: dict[int, str] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+        self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
+        self._faults = Throttle(_FAULT_BURST, _FAULTS_PER_SECOND)
+
+    def run(self) -> int:
+        """Serve until told to end; a controller that dies while we hold no queue ends us too."""
+        while self._control is not None or self._reader is not None:
+            # The beat comes before the wait: it says that the turn before was finished.
+            self._words[Word.HEARTBEAT_NS] = time.monotonic_ns()
+            for descriptor, _ in self._poll.poll(_TURN_MS):
+                if self._reader is not None and descriptor == self._reader.fileno():
+                    self._answer(self._reader)
+                else:
+                    self._listen()
+        return 0
+
+    def _answer(self, reader: QueueReader) -> None:
+        try:
+            reader.run()
+        except Exception as error:  # noqa: BLE001 - the packet loop's boundary; the packet has its verdict
+            self._words[Word.ENGINE_ERRORS] += 1
+            self._fault(f"{type(error).__name__}: {error}")
+        if self._verdicts is not None:
+            self._verdicts.publish()
+
+    def _listen(self) -> None:
+        assert self._control is not None, "only polled while there is one"  # noqa: S101
+        try:
+            received = protocol.receive(self._control)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._poll.unregister(self._control)
+            self._control.close()
+            self._control = None
+            return
+        self._obey(received)
+
+    def _obey(self, received: protocol.Received) -> None:
+        message = received.message
+        if isinstance(message, protocol.WorkerSetup):
+            self._prepare(message)
+        elif isinstance(message, protocol.Interfaces):
+            self._names = dict(message.names)
+        elif isinstance(message, protocol.Install):
+            self._install(message, received)
+        elif isinstance(message, protocol.Bind):
+            self._bind()
+        else:
+            raise TypeError(f"not for a worker: {message!r}")
+
+    def _prepare(self, setup: protocol.WorkerSetup) -> None:
+        self._setup = setup
+        self._verdicts = Verdicts(
+            self._words,
+            fail_mode=setup.kernel.fail_mode,
+            table_size=setup.flow_table_size,
+            log_rule=self._log_rule,
+            log_fault=self._fault,
+        )
+
+    def _install(self, message: protocol.Install, received: protocol.Received) -> None:
+        assert self._verdicts is not None, "the setup comes first"  # noqa: S101
+        assert received.ruleset is not None, "an Install carries its ruleset"  # noqa: S101
+        self._verdicts.install(received.ruleset, message.slots)
+        # No collection between two packets: the flow table is many objects and no cycles.
+        gc.collect()
+        gc.freeze()
+        self._tell(protocol.Installed(message.generation))
+
+    def _bind(self) -> None:
+        assert self._setup is not None, "the setup comes first"  # noqa: S101
+        setup = self._setup
+        try:
+            self._reader = QueueReader(setup.queue, self._judge, setup.kernel, max_length=setup.length)
+        except (KernelError, OSError) as error:
+            self._tell(protocol.Refused(str(error)))
+            sys.exit(3)
+        self._poll.register(self._reader, select.POLLIN)
+        self._tell(protocol.Bound())
+
+    def _judge(self, hook: int, in_index: int, out_index: int, data: bytes) -> int:
+        assert self._verdicts is not None, "bound after the setup"  # noqa: S101
+        side = HOOK_SIDE[hook]
+        index = in_index if side is Side.INGRESS else out_index
+        name = self._names.get(index)
+        return self._verdicts.judge(side, name if name is not None else self._name(index), data)
+
+    def _name(self, index: int) -> str:
+        """Ask the kernel about an interface that is newer than what we were told."""
+        with contextlib.suppress(OSError):
+            self._names[index] = socket.if_indextoname(index)
+        return self._names.get(index, "")
+
+    def _tell(self, message: protocol.FromWorker) -> None:
+        if self._control is None:
+            return
+        try:
+            if not isinstance(message, protocol.Note):
+                # The controller waits for these; it reads them before it sends more.
+                select.select((), (self._control,), (), _ANSWER_SECONDS)
+            protocol.send(self._control, message)
+        except OSError:
+            self._words[Word.NOTES_LOST] += 1
+
+    def _fault(self, what: str) -> None:
+        refused = self._faults.admit(time.monotonic())
+        if refused is not None:
+            fields: dict[str, object] = {"error": what[:500], "more": refused}
+            self._tell(protocol.Note(Level.ERROR, "packet not judged, the fail mode decided", fields))
+
+    def _log_rule(self, rule: RuleRef, side: Side, interface: str, data: bytes) -> None:
+        refused = self._logged.admit(time.monotonic())
+        if refused is None:
+            return
+        fields: dict[str, object] = {"policy": rule.name, "rule": rule.rule, "tier": rule.tier or ""}
+        fields |= {"direction": str(side), "interface": interface, "more": refused}
+        self._tell(protocol.Note(Level.INFO, "packet", fields | _described(data)))
+
+
+def _described(data: bytes) -> dict[str, object]:
+    packet = parse(data)
+    if isinstance(packet, Unparsable):
+        return {}
+    fields: dict[str, object] = {
+        "protocol": PROTOCOL_NAMES.get(packet.protocol, packet.protocol),
+        "src": format_address(packet.family, packet.src),
+        "dst": format_address(packet.family, packet.dst),
+    }
+    rest = {
+        "sport": packet.sport,
+        "dport": packet.dport,
+        "icmp_type": packet.icmp_type,
+        "icmp_code": packet.icmp_code,
+    }
+    return fields | {name: value for name, value in rest.items() if value != ABSENT}
+
+
+def main() -> int:
+    """Take over the descriptors that the controller passed: control socket, counters."""
+    control, counters = (int(text) for text in sys.argv[1:3])
+    # The controller ends us with SIGKILL; what a terminal or a script sends must not hit half a packet.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reduce_to(CAP_NET_ADMIN)
+    gc.disable()
+    return Worker(socket.socket(fileno=control), map_block(counters)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import selectors
+import socket
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nfq_guard.adapters.control import ControlInUseError, ControlServer, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Running:
+    """A control server in a loop of its own thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.selector = selectors.DefaultSelector()
+        self.server = ControlServer(self.path, self.handle, self.selector)
+        self._end, self._wake = socket.socketpair()
+        self._stopping = False
+        self.selector.register(self._end, selectors.EVENT_READ, self._stop)
+        self._thread = threading.Thread(target=self._turn)
+        self._thread.start()
+
+    @staticmethod
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        return {"got": request, "padding": "x" * request.get("padding", 0)}
+
+    def _turn(self) -> None:
+        while not self._stopping:
+            for key, _ in self.selector.select():
+                key.data()
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def close(self) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
+        self.server.close()
+        self.selector.close()
+        self._end.close()
+        self._wake.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    made = Running(tmp_path / "run" / "control.sock")
+    yield made
+    made.close()
+
+
+def test_a_request_gets_its_answer(running: Running) -> None:
+    assert ask(running.path, {"command": "status"})["got"] == {"command": "status"}
+
+
+def test_only_the_owner_may_open_the_socket(running: Running) -> None:
+    mode = Path(running.path).stat().st_mode
+
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_an_answer_larger_than_any_socket_buffer_arrives_whole(running: Running) -> None:
+    assert len(ask(running.path, {"padding": 3_000_000})["padding"]) == 3_000_000
+
+
+def test_several_requests_on_one_connection_are_answered_in_order(running: Running) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(running.path)
+        sock.sendall(b'{"n": 1}\n\n{"n": 2}\n')
+        with sock.makefile() as stream:
+            assert '"n": 1' in stream.readline()
+            assert '"n": 2' in stream.readline()
+
+
+@pytest.mark.parametrize(
+    "line", [b"rubbish", b"[]", b"\xff", b"[" * 60000], ids=["text", "list", "binary", "deep"]
+)
+def test_rubbish_gets_an_error_and_the_next_one_an_answer(running: Running, line: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(running.path)
+        sock.sendall(line + b"\n")
+        with sock.makefile() as stream:
+            assert '"error"' in stream.readline()
+
+    assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+
+def test_a_request_without_end_is_hung_up_on(running: Running) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        sock.connect(running.path)
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            sock.sendall(b"x" * 50_000_000)
+
+    assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+
+def test_a_client_that_hangs_up_early_harms_nobody(running: Running) -> None:
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(running.path)
+            sock.sendall(b'{"padding": 3000000}\n')
+
+    assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+
+def test_more_clients_than_allowed_are_hung_up_on_until_others_leave(running: Running) -> None:
+    clients = []
+    for _ in range(40):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(running.path)
+        clients.append(sock)
+    for sock in clients:
+        sock.close()
+
+    assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+
+def test_a_socket_that_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    made = Running(path)
+
+    assert ask(str(path), {"n": 1})["got"] == {"n": 1}
+    made.close()
+    assert not path.exists()
+
+
+def test_a_socket_that_lives_is_left_alone(running: Running) -> None:
+    with pytest.raises(ControlInUseError, match="--control"):
+        ControlServer(running.path, running.handle, selectors.DefaultSelector())
+
+    assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+
+def test_nobody_there_is_an_error_of_the_asker(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ask(str(tmp_path / "none"), {})

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nfq_guard.adapters.watch import FileWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WAIT = 5.0
+"""Seconds an event may take; it takes microseconds."""
+
+
+class Watched:
+    """A rules folder, a way to it through a link, and a watch on both."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.rules = base / "site" / "rules"
+        self.rules.mkdir(parents=True)
+        (self.rules / "a.yaml").write_text("one")
+        (self.rules / "sub").mkdir()
+        (self.rules / "sub" / "b.yaml").write_text("one")
+        elsewhere = base / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "c.yaml").write_text("one")
+        (self.rules / "c.yaml").symlink_to(elsewhere / "c.yaml")
+        (base / "current").symlink_to("site")
+        self.watch = FileWatch([str(base / "current" / "rules")])
+
+    def heard(self) -> bool:
+        poll = select.poll()
+        poll.register(self.watch, select.POLLIN)
+        while poll.poll(WAIT * 1000):
+            if self.watch.drain():
+                return True
+        return False
+
+    def quiet(self) -> bool:
+        return not self.watch.drain()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    made = Watched(tmp_path)
+    yield made
+    made.watch.close()
+
+
+def write_in_place(it: Watched) -> None:
+    (it.rules / "a.yaml").write_text("two")
+
+
+def write_below(it: Watched) -> None:
+    (it.rules / "sub" / "b.yaml").write_text("two")
+
+
+def replace_as_editors_do(it: Watched) -> None:
+    (it.rules / ".a.yaml.swp").write_text("two")
+    it.watch.drain()
+    (it.rules / ".a.yaml.swp").rename(it.rules / "a.yaml")
+
+
+def add(it: Watched) -> None:
+    (it.rules / "new.yaml").write_text("")
+
+
+def remove(it: Watched) -> None:
+    (it.rules / "a.yaml").unlink()
+
+
+def write_behind_a_link(it: Watched) -> None:
+    (it.base / "elsewhere" / "c.yaml").write_text("two")
+
+
+def swap_the_folder_by_rename(it: Watched) -> None:
+    fresh = it.base / "site" / "fresh"
+    fresh.mkdir()
+    (fresh / "a.yaml").write_text("two")
+    it.watch.drain()
+    it.rules.rename(it.base / "site" / "old")
+    fresh.rename(it.rules)
+
+
+def swap_the_link_on_the_way(it: Watched) -> None:
+    (it.base / "release2" / "rules").mkdir(parents=True)
+    (it.base / "next").symlink_to("release2")
+    it.watch.drain()
+    (it.base / "next").rename(it.base / "current")
+
+
+def move_the_parent_away(it: Watched) -> None:
+    (it.base / "site").rename(it.base / "gone")
+
+
+CHANGES = [
+    write_in_place,
+    write_below,
+    replace_as_editors_do,
+    add,
+    remove,
+    write_behind_a_link,
+    swap_the_folder_by_rename,
+    swap_the_link_on_the_way,
+    move_the_parent_away,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_hears(watched: Watched, change: Callable[[Watched], None]) -> None:
+    change(watched)
+
+    assert watched.heard()
+
+
+def test_after_a_swap_the_new_folder_is_watched_and_the_old_one_is_not(watched: Watched) -> None:
+    swap_the_folder_by_rename(watched)
+    assert watched.heard()
+    assert watched.watch.rearm()
+    watched.watch.drain()
+
+    (watched.base / "site" / "old" / "a.yaml").write_text("three")
+    assert watched.quiet()
+
+    (watched.rules / "a.yaml").write_text("three")
+    assert watched.heard()
+
+
+def test_a_folder_that_comes_back_is_heard(watched: Watched) -> None:
+    move_the_parent_away(watched)
+    watched.heard()
+    watched.watch.rearm()
+    watched.watch.drain()
+
+    (watched.base / "gone").rename(watched.base / "site")
+
+    assert watched.heard()
+
+
+def test_a_new_folder_below_is_watched_after_rearming(watched: Watched) -> None:
+    (watched.rules / "more").mkdir()
+    assert watched.heard()
+    assert watched.watch.rearm()
+
+    (watched.rules / "more" / "d.yaml").write_text("")
+
+    assert watched.heard()
+
+
+def test_rearming_changes_nothing_where_nothing_changed(watched: Watched) -> None:
+    assert not watched.watch.rearm()
+    assert watched.watch.unwatched == ()
+
+
+def test_neighbors_on_the_way_do_not_wake_anybody(watched: Watched) -> None:
+    (watched.base / "unrelated.txt").write_text("x")
+    (watched.base / "site" / "unrelated.txt").write_text("x")
+
+    assert watched.quiet()
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    loop = tmp_path / "rules"
+    loop.mkdir()
+    (loop / "self").symlink_to(loop)
+
+    for path in (tmp_path / "a", loop):
+        FileWatch([str(path)]).close()
+
+
+def test_a_path_that_does_not_exist_yet_is_heard_when_it_comes(tmp_path: Path) -> None:
+    watch = FileWatch([str(tmp_path / "rules")])
+
+    (tmp_path / "rules").mkdir()
+
+    assert watch.drain()
+    watch.close()
+
+
+def test_an_overflow_counts_as_a_change(watched: Watched) -> None:
+    assert watched.watch._matters(-1, 0x4000, "")

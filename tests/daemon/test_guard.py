@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from netns import Namespace
+
+from nfq_guard.adapters.nfqueue import QueueReader
+from nfq_guard.daemon.guard import Guard, StartError
+from nfq_guard.daemon.logs import Log
+from nfq_guard.daemon.settings import Settings
+from nfq_guard.engine.ruleset import Ruleset
+from nfq_guard.kernel.plan import KernelSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from netns import Namespace as Space
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def space() -> Iterator[Space]:
+    with Namespace() as made, made.entered():
+        yield made
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        rules=(str(tmp_path),),
+        state=str(tmp_path / "state"),
+        control=str(tmp_path / "control.sock"),
+        metrics="127.0.0.1:9091",
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    descriptor = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY)
+    yield Log(fd=descriptor)
+    os.close(descriptor)
+
+
+def test_a_metrics_address_in_use_refuses_the_start(space: Space, settings: Settings, log: Log) -> None:
+    guard = Guard(settings, log)
+    with socket.create_server(("127.0.0.1", 9091)), pytest.raises(StartError, match="metrics address"):
+        guard.open(lambda _: {})
+    guard.close()
+
+
+def test_a_control_socket_in_use_refuses_the_start(space: Space, settings: Settings, log: Log) -> None:
+    guard = Guard(settings, log)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(settings.control)
+        other.listen()
+        with pytest.raises(StartError, match="--control"):
+            guard.open(lambda _: {})
+    guard.close()
+
+
+def test_a_queue_that_somebody_holds_refuses_the_start_and_names_him(
+    space: Space, settings: Settings, log: Log
+) -> None:
+    reader = QueueReader(settings.queue, lambda *_: 0, KernelSettings(queue=settings.queue))
+    guard = Guard(replace(settings, metrics="off"), log)
+
+    with pytest.raises(StartError, match=f"held by pid {os.getpid()}"):
+        guard.begin(Ruleset("n"))
+
+    guard.close()
+    reader.close()
+
+
+def test_without_a_state_folder_it_guards_all_the_same(
+    space: Space, settings: Settings, log: Log, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    guard = Guard(replace(settings, metrics="off", state=str(tmp_path / "file" / "state")), log)
+
+    guard.begin(Ruleset("n"))
+    guard.refresh()
+
+    assert guard.telemetry.ready().good
+    assert guard.load_snapshot() is None
+    guard.save_snapshot(())
+    guard.stop()
+    guard.close()
+    assert "no state folder" in (tmp_path / "log").read_text()
+
+
+def test_a_snapshot_that_cannot_be_saved_is_only_said(
+    space: Space, settings: Settings, log: Log, tmp_path: Path
+) -> None:
+    guard = Guard(settings, log)
+    (tmp_path / "state" / "last-good.json").mkdir()
+
+    guard.save_snapshot(())
+
+    guard.close()
+    assert "last good policy not saved" in (tmp_path / "log").read_text()
+
+
+def test_closing_without_stopping_leaves_table_and_worker_in_force(
+    space: Space, settings: Settings, log: Log
+) -> None:
+    guard = Guard(replace(settings, metrics="off"), log)
+    guard.begin(Ruleset("n"))
+
+    guard.close()
+
+    assert guard.table.installed_generation() == 1
+    assert guard.pool.pids()
+    for worker in guard.pool._living():
+        worker.kill()
+        worker.close()

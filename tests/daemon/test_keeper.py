@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from guarded import documents, endpoint, policy, tcp
+from netns import Namespace
+
+from nfq_guard.daemon.guard import Guard
+from nfq_guard.daemon.keeper import Keeper
+from nfq_guard.daemon.logs import Log
+from nfq_guard.daemon.settings import Settings
+from nfq_guard.model.host import HostFacts, Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.netns
+
+ETH0 = {"eth0": Interface("eth0", ("10.0.0.1",), 2)}
+FACTS = HostFacts("guarded", ETH0)
+BASIC = documents(endpoint(), policy(tcp(80)))
+BROKEN = "kind: Nonsense\n"
+
+
+class Kept:
+    """A keeper over a real guard in a namespace."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.log_fd = os.open(base / "log", os.O_CREAT | os.O_WRONLY)
+        self.rules = base / "rules"
+        self.rules.mkdir()
+        self.retries = 0
+        settings = Settings(
+            rules=(str(self.rules),), state=str(base / "state"), control=str(base / "c"), metrics="off"
+        )
+        self.guard = Guard(settings, Log(fd=self.log_fd))
+        self.keeper = Keeper(self.guard, self.retry)
+
+    def retry(self) -> None:
+        self.retries += 1
+
+    def write(self, text: str) -> None:
+        (self.rules / "a.yaml").write_text(text)
+
+    @property
+    def log(self) -> str:
+        return (self.base / "log").read_text()
+
+    @property
+    def generation(self) -> int:
+        return self.guard.telemetry.generation
+
+    @property
+    def errors(self) -> int:
+        return len(self.guard.telemetry.load_errors)
+
+    def close(self) -> None:
+        self.guard.stop()
+        self.guard.close()
+        os.close(self.log_fd)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    with Namespace() as space, space.entered():
+        made = Kept(tmp_path)
+        yield made
+        made.close()
+
+
+def test_valid_files_come_into_force_and_are_kept_as_the_last_good_ones(kept: Kept) -> None:
+    kept.write(BASIC)
+
+    assert kept.keeper.begin(FACTS)
+
+    assert kept.generation == 1
+    assert kept.guard.telemetry.loaded_at > 0
+    assert [source.data for source in kept.guard.load_snapshot() or ()] == [BASIC.encode()]
+
+
+def test_neither_good_files_nor_good_memories_is_no_start(kept: Kept) -> None:
+    kept.write(BROKEN)
+    assert not kept.keeper.begin(FACTS)
+    assert "no last good policy is kept" in kept.log
+
+    (kept.base / "state" / "last-good.json").write_text(
+        '{"version": 1, "files": [{"name": "a.yaml", "data": "a2luZDogTm9uc2Vuc2UK"}]}'
+    )
+
+    assert not kept.keeper.begin(FACTS)
+    assert "the last good policy are invalid" in kept.log
+
+
+def test_a_refused_change_is_remembered_until_a_good_one_even_if_that_is_the_old_one(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+
+    kept.write(BROKEN)
+    kept.keeper.reload(FACTS)
+    assert kept.errors == 1
+    kept.keeper.recompile(FACTS)
+    assert kept.errors == 1
+    kept.write(BASIC)
+    kept.keeper.reload(FACTS)
+
+    assert kept.errors == 0
+    assert kept.generation == 1
+    assert kept.retries == 0
+
+
+def test_files_that_were_tried_already_are_not_tried_again_unless_asked(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+    kept.write(BROKEN)
+
+    for _ in range(3):
+        kept.keeper.reload(FACTS)
+    assert kept.log.count("change refused") == 1
+
+    kept.keeper.reload(FACTS, forced=True)
+    assert kept.log.count("change refused") == 2
+
+
+def test_a_change_of_the_host_uses_the_files_in_force_not_those_that_were_refused(kept: Kept) -> None:
+    kept.write(documents(BASIC, endpoint("wan0", name="wan")))
+    kept.keeper.begin(FACTS)
+    kept.write(BROKEN)
+    kept.keeper.reload(FACTS)
+
+    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"wan0": Interface("wan0", (), 3)}))
+
+    assert kept.generation == 2
+    ruleset = kept.guard.enforcer.ruleset
+    assert ruleset is not None
+    assert set(ruleset.governed) == {"eth0", "wan0"}
+
+
+def test_a_change_of_the_host_that_matters_to_nothing_installs_nothing(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+    said = kept.log.count("policy in force")
+
+    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"other0": Interface("other0", (), 3)}))
+
+    assert kept.generation == 1
+    assert kept.log.count("policy in force") == said
+
+
+def test_an_interface_whose_name_cannot_be_written_refuses_the_change(kept: Kept) -> None:
+    kept.write(
+        documents(endpoint().replace("interfaceName: eth0", "expectedIPs: [10.0.0.1]"), policy(tcp(80)))
+    )
+    kept.keeper.begin(FACTS)
+
+    kept.keeper.recompile(HostFacts("guarded", {'e"0': Interface('e"0', ("10.0.0.1",), 2)}))
+
+    assert kept.generation == 1
+    assert "interface-name" in kept.log
+    assert kept.guard.telemetry.load_errors
+
+
+def test_a_bug_on_the_way_is_said_and_changes_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(kept.guard.compiler, "compile", broken)
+    kept.write(documents(endpoint(), policy(tcp(81))))
+    kept.keeper.reload(FACTS)
+
+    assert kept.guard.telemetry.load_errors == ("internal error: ZeroDivisionError: a bug",)
+    assert kept.generation == 1

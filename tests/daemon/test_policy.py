@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from guarded import documents, endpoint, policy, tcp
+
+from nfq_guard.daemon.policy import Compiler, digest, same_policy
+from nfq_guard.engine.ruleset import Options
+from nfq_guard.model.host import HostFacts, Interface
+from nfq_guard.model.problem import ConfigError
+from nfq_guard.resources.source import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nfq_guard.engine.ruleset import Ruleset
+    from nfq_guard.model.problem import Problem
+
+FACTS = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
+
+
+def compiled(text: str, facts: HostFacts = FACTS) -> Ruleset:
+    compiler = Compiler(("unused",), Options())
+    return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+
+
+BASIC = documents(endpoint(), policy(tcp(80)))
+
+ALIKE = {
+    "lines that moved": compiled("# a remark\n\n" + BASIC),
+    "another generation": replace(compiled(BASIC), generation=7),
+    "an interface that went down": compiled(
+        BASIC, HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2, up=False)})
+    ),
+    "an address that no rule asks for": compiled(
+        BASIC, HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.2",), 2)})
+    ),
+}
+DIFFERENT = {
+    "another port": compiled(documents(endpoint(), policy(tcp(81)))),
+    "another action": compiled(documents(endpoint(), policy(tcp(80, action="Deny")))),
+    "another name of the policy": compiled(documents(endpoint(), policy(tcp(80), name="x"))),
+    "no interface": compiled(BASIC, HostFacts("guarded", {})),
+    "every interface": compiled(documents(endpoint('"*"'), policy(tcp(80)))),
+}
+
+
+@pytest.mark.parametrize("other", ALIKE.values(), ids=ALIKE)
+def test_no_new_policy_is(other: Ruleset) -> None:
+    assert same_policy(compiled(BASIC), other)
+
+
+@pytest.mark.parametrize("other", DIFFERENT.values(), ids=DIFFERENT)
+def test_a_new_policy_is(other: Ruleset) -> None:
+    assert not same_policy(compiled(BASIC), other)
+
+
+def test_files_are_loaded_from_a_folder_with_every_problem_of_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(BASIC)
+    compiler = Compiler((str(tmp_path),), Options())
+    assert [source.name for source in compiler.load().sources] == [str(tmp_path / "a.yaml")]
+
+    (tmp_path / "b.yaml").write_text("kind: Nonsense\n")
+    (tmp_path / "c.yaml").write_text("{")
+    with pytest.raises(ConfigError) as caught:
+        Compiler((str(tmp_path), str(tmp_path / "absent")), Options()).load()
+
+    files = {problem.position.file.rpartition("/")[2] for problem in caught.value.problems}
+    assert files == {"b.yaml", "c.yaml", "absent"}
+
+
+def test_the_digest_tells_apart_names_contents_and_what_could_not_be_read() -> None:
+    digests = {
+        digest([Source("a", b"1")]),
+        digest([Source("b", b"1")]),
+        digest([Source("a", b"2")]),
+        digest([Source("a", b""), Source("1", b"")]),
+        digest([Source("a", b"1")], (compiled_problem(),)),
+    }
+
+    assert len(digests) == 5
+    assert digest([Source("a", b"1")]) == digest((Source("a", b"1"),))
+
+
+def compiled_problem() -> Problem:
+    with pytest.raises(ConfigError) as caught:
+        compiled("kind: Nonsense")
+    return caught.value.problems[0]
+
+
+def test_the_selector_cache_outlives_a_reload() -> None:
+    compiler = Compiler(("unused",), Options())
+    loaded = compiler.decode([Source("a.yaml", BASIC.encode())])
+    compiler.compile(loaded, FACTS)
+    misses = compiler.selectors.misses
+
+    compiler.compile(loaded, FACTS)
+
+    assert compiler.selectors.misses == misses > 0
+    assert compiler.selectors.hits > 0

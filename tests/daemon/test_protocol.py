@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nfq_guard.daemon import protocol
+from nfq_guard.engine.ruleset import CounterKey, Ruleset
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    made = protocol.pair()
+    yield made
+    for end in made:
+        end.close()
+
+
+def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    sent: list[protocol.Message] = [protocol.Bind(), protocol.Interfaces({1: "lo"}), protocol.Installed(3)]
+
+    for message in sent:
+        protocol.send(ours, message)
+
+    received = [protocol.receive(theirs) for _ in sent]
+    assert [one.message for one in received if one is not None] == sent
+    with pytest.raises(BlockingIOError):
+        protocol.receive(theirs)
+
+
+def test_a_ruleset_of_any_size_arrives_at_every_worker(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    keys = tuple(CounterKey("t", "k", f"policy-{n}", "0", "ingress", "allow") for n in range(50_000))
+    descriptor = protocol.store(Ruleset("node", counter_keys=keys), protocol.Install(2, (1, 2)))
+
+    for _ in range(2):
+        protocol.send_file(ours, descriptor)
+        received = protocol.receive(theirs)
+
+        assert received is not None
+        assert received.message == protocol.Install(2, (1, 2))
+        assert received.ruleset is not None
+        assert received.ruleset.counter_keys == keys
+    os.close(descriptor)
+
+
+def test_the_end_of_the_other_side_is_heard(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    ours.close()
+
+    assert protocol.receive(theirs) is None
+
+
+def test_a_full_socket_is_an_error_and_never_a_wait(ends: tuple[socket.socket, socket.socket]) -> None:
+    note = protocol.Note(6, "x", {"text": "y" * 1000})
+
+    with pytest.raises(BlockingIOError):
+        fill(ends[0], note)
+
+
+def fill(sock: socket.socket, note: protocol.Note) -> None:
+    for _ in range(100_000):
+        protocol.send(sock, note)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nfq_guard.daemon.slots import UNCOUNTED, SlotTable
+from nfq_guard.engine.ruleset import CounterKey
+
+
+def key(number: int) -> CounterKey:
+    return CounterKey("default", "GlobalNetworkPolicy", f"p{number}", "0", "ingress", "allow")
+
+
+class Memory(dict[int, int]):
+    def read(self, slot: int) -> int:
+        return self.get(slot, 0)
+
+
+def test_a_rule_keeps_its_count_across_reloads_and_while_it_is_gone() -> None:
+    memory = Memory()
+    table = SlotTable(4, memory.read)
+    (slot, _) = table.assign([key(1), key(2)])
+    memory[slot] = 7
+
+    table.assign([key(2)])
+    table.assign([key(3), key(1)])
+
+    assert table.count(key(1)) == 7
+    assert dict(table.counts())[key(1)] == 7
+
+
+def test_slots_are_recycled_only_when_space_is_short_and_then_count_from_zero() -> None:
+    memory = Memory()
+    table = SlotTable(2, memory.read)
+    (slot,) = table.assign([key(1)])
+    memory[slot] = 9
+    table.assign([key(2)])
+
+    assert table.assign([key(2), key(3)]) == (1, slot)
+    assert table.count(key(3)) == 0
+    assert table.count(key(1)) == 0
+
+
+def test_a_slot_that_the_workers_still_count_by_is_not_recycled() -> None:
+    table = SlotTable(1, Memory().read)
+    table.assign([key(1)])
+
+    assert table.assign([key(2)]) == (UNCOUNTED,)
+    assert table.uncounted == 1
+    assert table.assign([key(2)]) == (0,)
+
+
+@given(st.lists(st.lists(st.integers(0, 12), unique=True, max_size=8), max_size=12))
+def test_no_two_living_rules_share_a_slot_and_no_count_goes_backwards(policies: list[list[int]]) -> None:
+    memory = Memory()
+    table = SlotTable(10, memory.read)
+    before: dict[CounterKey, int] = {}
+    for numbers in policies:
+        slots = table.assign([key(number) for number in numbers])
+        counted = [slot for slot in slots if slot != UNCOUNTED]
+        assert len(set(counted)) == len(counted)
+        now = dict(table.counts())
+        assert all(now[rule] >= count for rule, count in before.items() if rule in now and rule in numbers)
+        for slot in counted:
+            memory[slot] = memory.read(slot) + 1
+        before = dict(table.counts())

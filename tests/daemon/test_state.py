@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nfq_guard.daemon.state import StateFolder, StateInUseError, WorkerRecord
+from nfq_guard.resources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCES = (Source("rules/a.yaml", b"kind: Tier\n"), Source("b.json", b"\xff\x00"))
+RECORDS = (WorkerRecord(10, 123456, 0), WorkerRecord(11, 123457, 1))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    folder = StateFolder(str(tmp_path / "deep" / "state"))
+    yield folder
+    folder.close()
+
+
+def test_what_was_saved_is_read_back_byte_for_byte(state: StateFolder) -> None:
+    state.save_snapshot(SOURCES)
+    state.save_workers(RECORDS)
+
+    assert state.load_snapshot() == SOURCES
+    assert state.load_workers() == RECORDS
+
+
+def test_an_empty_folder_has_neither_snapshot_nor_workers(state: StateFolder) -> None:
+    assert state.load_snapshot() is None
+    assert state.load_workers() == ()
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"", b"{", b"[]", b'{"version": 99}', b'{"version": 1, "files": [{}]}', b"\xff"]
+)
+def test_rubbish_in_the_folder_is_nothing_saved(state: StateFolder, rubbish: bytes) -> None:
+    for name in ("last-good.json", "workers.json"):
+        Path(state.path, name).write_bytes(rubbish)
+
+    assert state.load_snapshot() is None
+    assert state.load_workers() == ()
+
+
+def test_a_second_controller_is_refused_and_told_who_holds_the_folder(state: StateFolder) -> None:
+    with pytest.raises(StateInUseError, match=f"pid {os.getpid()}"):
+        StateFolder(state.path)
+
+
+def test_a_folder_is_free_again_when_its_holder_has_gone(tmp_path: Path) -> None:
+    StateFolder(str(tmp_path)).close()
+
+    StateFolder(str(tmp_path)).close()
+
+
+def test_nobody_but_the_owner_reads_the_folder(state: StateFolder) -> None:
+    state.save_snapshot(SOURCES)
+
+    assert Path(state.path).stat().st_mode & 0o077 == 0
+    assert Path(state.path, "last-good.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_full_disk_leaves_the_snapshot_before_and_no_rubbish(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.save_snapshot(SOURCES)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        state.save_snapshot(())
+
+    assert state.load_snapshot() == SOURCES
+    assert sorted(path.name for path in Path(state.path).iterdir()) == ["last-good.json", "lock"]

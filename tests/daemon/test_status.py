@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+
+from guarded import documents, endpoint, policy, tcp
+
+from nfq_guard.daemon.counters import POLICY_BASE, WORDS, Reader
+from nfq_guard.daemon.policy import Compiler
+from nfq_guard.daemon.readings import KernelReadings
+from nfq_guard.daemon.settings import Settings
+from nfq_guard.daemon.slots import SlotTable
+from nfq_guard.daemon.status import status
+from nfq_guard.daemon.telemetry import Telemetry
+from nfq_guard.engine.ruleset import Options
+from nfq_guard.model.host import HostFacts, Interface
+from nfq_guard.resources.source import Source
+
+
+def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_count() -> None:
+    compiler = Compiler(("unused",), Options())
+    text = documents(
+        endpoint(),
+        endpoint('"*"', name="rest"),
+        policy(tcp(80), tcp(81, action="Deny")),
+        policy(name="empty"),
+    )
+    facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
+    ruleset = compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+    words = memoryview(bytearray(WORDS * 8)).cast("Q")
+    slots = SlotTable(100, lambda slot: words[POLICY_BASE + slot])
+    place = slots.assign(ruleset.counter_keys)[0]
+    words[POLICY_BASE + place] = 6
+    kernel = KernelReadings({("failsafe", "allow", "ingress"): 4})
+    telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (0, 0), ruleset)
+    telemetry.workers_up = {4600: True}
+
+    shown = json.loads(json.dumps(status(telemetry, Settings(), {4600: 77})))
+
+    assert shown["endpoints"] == [
+        {"name": "guarded-eth0", "status": "up", "interfaces": ["eth0"]},
+        {"name": "rest", "status": "up", "interfaces": ["*"]},
+    ]
+    assert {chain["endpoint"] for chain in shown["chains"]} == {"guarded-eth0", "rest"}
+    rules = next(chain for chain in shown["chains"] if chain["direction"] == "ingress")["rules"]
+    traffic = [rule for rule in rules if rule["policy"] == "traffic"]
+    assert [(rule["rule"], rule["action"]) for rule in traffic] == [("0", "allow"), ("1", "deny")]
+    assert traffic[0]["file"] == "a.yaml"
+    assert max(rule["packets"] for rule in rules) == 6
+    assert shown["verdicts"] == [
+        {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "packets": 4}
+    ]
+    assert shown["queues"]["workers"] == [{"queue": 4600, "up": True, "pid": 77}]
+
+
+def test_status_before_anything_is_in_force_is_short_and_whole() -> None:
+    telemetry = Telemetry(Reader(()), SlotTable(1, lambda _: 0), lambda: KernelReadings({}), lambda: (0, 0))
+
+    shown = status(telemetry, Settings(node="n"), {})
+
+    assert (shown["ready"], shown["node"], shown["endpoints"], shown["chains"]) == (False, "n", [], [])

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from guarded import documents, endpoint, policy, tcp
+from scapy.layers.inet import IP, TCP
+
+from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS
+from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
+from nfq_guard.daemon.policy import Compiler
+from nfq_guard.daemon.verdicts import Verdicts
+from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
+from nfq_guard.kernel.plan import FailMode
+from nfq_guard.model.flow import Side
+from nfq_guard.model.host import HostFacts, Interface
+from nfq_guard.resources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nfq_guard.model.decision import RuleRef
+
+LOG = "{action: Log, protocol: TCP, destination: {ports: [80]}}"
+
+
+def packet(port: int) -> bytes:
+    return bytes(IP(src="10.0.0.2", dst="10.0.0.1") / TCP(sport=1000, dport=port, flags="S"))
+
+
+def ruleset(*rules: str) -> Ruleset:
+    compiler = Compiler(("unused",), Options())
+    text = documents(endpoint(), policy(*rules))
+    facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
+    return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+
+
+class Bench:
+    """Verdicts over a block of counters, with what they said."""
+
+    def __init__(self, fail_mode: FailMode = FailMode.CLOSED) -> None:
+        self.descriptor = create_block()
+        self.words = map_block(self.descriptor)
+        self.reader = Reader((self.words,))
+        self.logged: list[RuleRef] = []
+        self.faults: list[str] = []
+        self.verdicts = self.fresh(fail_mode)
+
+    def fresh(self, fail_mode: FailMode = FailMode.CLOSED) -> Verdicts:
+        return Verdicts(
+            self.words,
+            fail_mode=fail_mode,
+            table_size=100,
+            log_rule=lambda rule, *_: self.logged.append(rule),
+            log_fault=self.faults.append,
+        )
+
+    def install(self, rules: Ruleset) -> None:
+        self.verdicts.install(rules, tuple(range(len(rules.counter_keys))))
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    os.close(made.descriptor)
+
+
+def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
+    rules = ruleset(LOG, tcp(80))
+    bench.install(rules)
+
+    answers = [bench.verdicts.judge(Side.INGRESS, "eth0", packet(port)) for port in (80, 80, 81)]
+
+    assert answers == [ALLOW, ALLOW, DENY]
+    counted = {
+        (key.policy, key.rule, key.action): bench.reader.policy(slot)
+        for slot, key in enumerate(rules.counter_keys)
+        if key.direction == "ingress"
+    }
+    assert counted["traffic", "0", "log"] == 2
+    assert counted["traffic", "1", "allow"] == 2
+    assert sum(counted.values()) == 5
+    assert [rule.rule for rule in bench.logged] == [0, 0]
+    counts = {
+        (str(reason), str(verdict)): count for reason, verdict, _, count in bench.reader.verdicts() if count
+    }
+    assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
+
+
+def test_an_interface_without_endpoint_is_none_of_our_business(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+
+    assert bench.verdicts.judge(Side.INGRESS, "other0", packet(81)) == ALLOW
+
+
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, answer: int) -> None:
+    bench = Bench(mode)
+    bench.install(ruleset(tcp(80)))
+
+    assert bench.verdicts.judge(Side.INGRESS, "eth0", b"") == answer
+    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)[:25]) == answer
+
+    assert {str(reason): count for reason, count in bench.reader.unparsable() if count} == {
+        "not-ip": 1,
+        "truncated-transport": 1,
+    }
+    os.close(bench.descriptor)
+
+
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailMode, answer: int) -> None:
+    bench = Bench(mode)
+    bench.install(Ruleset("guarded", {"eth0": GuardedEndpoint("broken", {})}))
+
+    answers = {bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) for _ in range(2 * SAMPLED)}
+
+    assert answers == {answer}
+    assert bench.reader.word(Word.ENGINE_ERRORS) == 2 * SAMPLED
+    assert "KeyError" in bench.faults[0]
+    os.close(bench.descriptor)
+
+
+def test_before_the_first_ruleset_nothing_is_allowed(bench: Bench) -> None:
+    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) == DENY
+
+
+def test_one_packet_in_so_many_is_timed_the_first_included(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+
+    for _ in range(SAMPLED + 1):
+        bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+
+    latency = bench.reader.latency()
+    assert sum(latency.counts) == 2
+    assert latency.sum_ns > 0
+
+
+def test_flow_table_figures_go_on_over_rulesets_and_workers(bench: Bench) -> None:
+    for _ in range(2):
+        bench.install(ruleset(tcp(80)))
+        for _ in range(3):
+            bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+    bench.verdicts.publish()
+    bench.verdicts = bench.fresh()
+    bench.install(ruleset(tcp(80)))
+    bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+    bench.verdicts.publish()
+
+    assert bench.reader.word(Word.FLOW_HITS) == 4
+    assert bench.reader.word(Word.FLOW_MISSES) == 3
+    assert bench.reader.word(Word.FLOW_ENTRIES) == 1
+
+
+def test_a_rule_without_a_slot_is_enforced_and_not_counted(bench: Bench) -> None:
+    rules = ruleset(tcp(80))
+    bench.verdicts.install(rules, (-1,) * len(rules.counter_keys))
+
+    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) == ALLOW
+    assert sum(bench.reader.policy(slot) for slot in range(len(rules.counter_keys))) == 0
