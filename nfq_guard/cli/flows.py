@@ -1,0 +1,213 @@
+"""Flows and verdicts as JSON objects, one a line: the contract of `nfq-guard decide`.
+
+Owns the names of the keys and every check of a flow given by hand. A flow that could
+not have been a packet is refused, never guessed: a question that means something else
+than its asker thinks gets a wrong answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from nfq_guard.model.addresses import parse_address
+from nfq_guard.model.flow import (
+    ABSENT,
+    ICMP,
+    ICMP_OF_FAMILY,
+    ICMPV6,
+    PORT_PROTOCOLS,
+    PROTOCOL_NAMES,
+    PROTOCOL_NUMBERS,
+    UDPLITE,
+    CtState,
+    Direction,
+    Flow,
+    Packet,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nfq_guard.model.decision import Decision
+
+_DCCP = 33
+_HAVE_PORTS = PORT_PROTOCOLS | {UDPLITE, _DCCP}
+_HAVE_TYPES = frozenset({ICMP, ICMPV6})
+_PROTOCOLS = {name.lower(): number for name, number in PROTOCOL_NUMBERS.items()}
+_LAST_PORT, _LAST_BYTE = 65535, 255
+
+_INTERFACES = {
+    Direction.IN: ("in_interface",),
+    Direction.OUT: ("out_interface",),
+    Direction.FORWARD: ("in_interface", "out_interface"),
+}
+"""The interfaces that a flow of each direction has."""
+
+
+class _Field(NamedTuple):
+    """A number that a packet has only with some protocols."""
+
+    key: str
+    last: int
+    protocols: frozenset[int]
+
+
+_NUMBERS = (
+    _Field("sport", _LAST_PORT, _HAVE_PORTS),
+    _Field("dport", _LAST_PORT, _HAVE_PORTS),
+    _Field("icmp_type", _LAST_BYTE, _HAVE_TYPES),
+    _Field("icmp_code", _LAST_BYTE, _HAVE_TYPES),
+    _Field("original_dport", _LAST_PORT, _HAVE_PORTS),
+)
+
+KEYS = frozenset(
+    {
+        "direction",
+        "in_interface",
+        "out_interface",
+        "protocol",
+        "src",
+        "dst",
+        "ct_state",
+        "original_dst",
+        *(field.key for field in _NUMBERS),
+    }
+)
+
+
+def parse_flow(document: object) -> Flow:
+    """Return the flow of a decoded JSON document; ValueError says what was expected."""
+    if not isinstance(document, dict):
+        raise ValueError("a flow must be a JSON object")  # noqa: TRY004 - one error type for bad input
+    given = {key: value for key, value in document.items() if value is not None}
+    unknown = sorted(given.keys() - KEYS)
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}; a flow has: {', '.join(sorted(KEYS))}")
+    direction = Direction(_word(given, "direction", tuple(Direction)))
+    interfaces = _interfaces(given, direction)
+    packet, original_dport = _packet(given)
+    return Flow(
+        direction,
+        packet,
+        interfaces.get("in_interface"),
+        interfaces.get("out_interface"),
+        CtState(_word(given, "ct_state", tuple(CtState), CtState.NEW)),
+        _original_dst(given, packet),
+        None if original_dport == ABSENT else original_dport,
+    )
+
+
+def _packet(given: Mapping[str, Any]) -> tuple[Packet, int]:
+    protocol = _protocol(given)
+    family, src = _address(given, "src")
+    family_of_dst, dst = _address(given, "dst")
+    if family != family_of_dst:
+        raise ValueError(f"src is IPv{family} and dst is IPv{family_of_dst}: a packet has one family")
+    if protocol in _HAVE_TYPES and protocol != ICMP_OF_FAMILY[family]:
+        raise ValueError(f"protocol {PROTOCOL_NAMES[protocol]} does not go with IPv{family} addresses")
+    *numbers, original_dport = (_number(given, field, protocol) for field in _NUMBERS)
+    return Packet(family, protocol, src, dst, *numbers), original_dport
+
+
+def _original_dst(given: Mapping[str, Any], packet: Packet) -> int | None:
+    if "original_dst" not in given:
+        return None
+    family, address = _address(given, "original_dst")
+    if family != packet.family:
+        raise ValueError(f"original_dst is IPv{family} and dst is IPv{packet.family}: DNAT keeps the family")
+    return address
+
+
+def _interfaces(given: Mapping[str, Any], direction: Direction) -> dict[str, str]:
+    expected = _INTERFACES[direction]
+    for key in ("in_interface", "out_interface"):
+        if key in expected and key not in given:
+            raise ValueError(f"missing key {key!r}: a flow with direction {direction} has one")
+        if key not in expected and key in given:
+            raise ValueError(f"{key!r} does not go with direction {direction}")
+    return {key: _text(given, key) for key in expected}
+
+
+def _protocol(given: Mapping[str, Any]) -> int:
+    value = _required(given, "protocol")
+    if isinstance(value, str) and value.lower() in _PROTOCOLS:
+        return _PROTOCOLS[value.lower()]
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _LAST_BYTE:
+        _refuse("protocol", f"{', '.join(PROTOCOL_NUMBERS)} or a number 0-255", value)
+    return number
+
+
+def _address(given: Mapping[str, Any], key: str) -> tuple[int, int]:
+    text = _text(given, key)
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise ValueError(f"{key!r} must be an IPv4 or IPv6 address, found {text!r}") from error
+
+
+def _number(given: Mapping[str, Any], field: _Field, protocol: int) -> int:
+    if field.key not in given:
+        return ABSENT
+    value = given[field.key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= field.last:
+        _refuse(field.key, f"a number 0-{field.last}", value)
+    if protocol not in field.protocols:
+        named = PROTOCOL_NAMES.get(protocol, str(protocol))
+        raise ValueError(f"{field.key!r} does not go with protocol {named}")
+    return value
+
+
+def _word(given: Mapping[str, Any], key: str, words: tuple[str, ...], default: str = "") -> str:
+    value = given.get(key, default) if default else _required(given, key)
+    if value not in words:
+        _refuse(key, f"one of {', '.join(words)}", value)
+    return str(value)
+
+
+def _text(given: Mapping[str, Any], key: str) -> str:
+    value = _required(given, key)
+    if not isinstance(value, str) or not value:
+        _refuse(key, "text", value)
+    return value
+
+
+def _required(given: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - decoded JSON
+    if key not in given:
+        raise ValueError(f"missing key {key!r}")
+    return given[key]
+
+
+def _refuse(key: str, expected: str, found: object) -> NoReturn:
+    raise ValueError(f"{key!r} must be {expected}, found {found!r}")
+
+
+def verdict_object(decision: Decision) -> dict[str, object]:
+    """Return a decision as the JSON object that `decide` prints."""
+    rule = decision.rule
+    return {
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "stage": decision.stage,
+        "direction": decision.side,
+        "endpoint": decision.endpoint,
+        "tier": decision.tier,
+        "policy": None if rule is None else {"kind": rule.kind, "name": rule.name},
+        "rule": None if rule is None else rule.rule,
+    }
+
+
+def verdict_sentence(decision: Decision) -> str:
+    """Return a decision as one line for people, disposition first."""
+    parts = [f"{decision.verdict:<5}", decision.reason]
+    rule = decision.rule
+    if rule is not None:
+        tier = f"tier {rule.tier}, " if rule.tier else ""
+        parts.append(
+            f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
+        )
+    elif decision.tier is not None:
+        parts.append(f"end of tier {decision.tier}")
+    if decision.endpoint is not None:
+        parts.append(f"on {decision.endpoint}")
+    return "  ".join(parts)

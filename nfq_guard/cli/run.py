@@ -1,0 +1,32 @@
+"""`nfq-guard run`: guard this network namespace."""
+
+from __future__ import annotations
+
+import click
+
+from nfq_guard.cli.settings import resolve_settings, settings_options
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  nfq-guard run --rules rules/
+  nfq-guard run --rules rules/ --node worker-1 --fail-mode open
+  nfq-guard run --config /etc/nfq-guard/config.toml
+
+Every flag is also a key of the TOML file (fail_mode) and a variable (NFQ_GUARD_FAIL_MODE).
+Flags win over variables, variables over the file. SIGHUP reads the rules again; they are
+read on every change anyhow. SIGTERM stops cleanly and leaves no table behind.""",
+)
+@settings_options()
+@click.pass_context
+def command(ctx: click.Context, /, config: str | None, **flags: object) -> None:
+    """Guard the network namespace this is started in, in the foreground.
+
+    Logs to standard error. Exits 0 after a clean stop, 1 if the rules are invalid, 3 if
+    the kernel, an address or a socket could not be had.
+    """
+    from nfq_guard.daemon.controller import run  # noqa: PLC0415 - `run --help` must not load the daemon
+
+    ctx.exit(run(resolve_settings(config, flags).settings))

@@ -1,0 +1,140 @@
+"""`nfq-guard status`: what a running guard enforces, and what its rules have counted."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nfq_guard.adapters.control import ask
+from nfq_guard.cli.main import CommandFailedError, Exit
+from nfq_guard.cli.options import Format, format_option
+from nfq_guard.cli.settings import resolve_settings, settings_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Answer = Mapping[str, Any]
+
+_PATIENCE = 5.0
+"""Seconds the guard may take to answer."""
+_WIDEST = 400
+"""Columns. A line that the terminal wraps can be read; one that we cut short cannot."""
+_STYLES = {"allow": "green", "deny": "red", "pass": "cyan", "log": "yellow", "up": "green", "error": "red"}
+
+
+@click.command(
+    "status",
+    epilog="""\b
+Examples:
+  nfq-guard status
+  nfq-guard status --control /run/nfq-guard/control.sock --format json""",
+)
+@settings_options("control")
+@format_option(Format.TEXT)
+@click.pass_context
+def command(ctx: click.Context, /, config: str | None, output: Format, **flags: object) -> None:
+    """Show a running guard: endpoints, interfaces, generation, queues, and every rule with its count.
+
+    Rules stand in the order in which they are evaluated. The exit code is 1 while the
+    guard does not fully enforce, 3 if none answers.
+    """
+    control = resolve_settings(config, flags).settings.control
+    try:
+        answer = ask(control, {"command": "status"}, _PATIENCE)
+    except OSError as error:
+        raise CommandFailedError(f"no nfq-guard answers at {control}: {error.strerror or error}") from error
+    if "error" in answer:
+        raise CommandFailedError(f"{control}: {answer['error']}")
+    if output is Format.JSON:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        _print(Console(width=_WIDEST, soft_wrap=True, highlight=False), answer)
+    ctx.exit(Exit.GOOD if answer["ready"] else Exit.NO)
+
+
+def _print(console: Console, answer: Answer) -> None:
+    _print_head(console, answer)
+    _print_endpoints(console, answer["endpoints"])
+    for chain in answer["chains"]:
+        _print_chain(console, chain)
+    _print_verdicts(console, answer["verdicts"])
+    _print_queues(console, answer)
+
+
+def _print_head(console: Console, answer: Answer) -> None:
+    colour = "green" if answer["ready"] else "red"
+    console.print(f"[{colour}]{escape(answer['detail'])}[/] on {escape(answer['node'])}")
+    loaded = datetime.fromtimestamp(answer["loaded_at"], UTC).isoformat(timespec="seconds")
+    where = ", ".join(answer["rules"])
+    console.print(
+        f"rules {escape(where)} loaded {loaded}, fail mode {answer['fail_mode']}, pid {answer['pid']}"
+    )
+    for problem in answer["load_errors"]:
+        console.print(f"[red]refused:[/] {escape(problem)}")
+
+
+def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
+    table = _table("endpoint", "status", "governs")
+    for endpoint in endpoints:
+        governs = ", ".join(endpoint["interfaces"]) or "nothing"
+        table.add_row(escape(endpoint["name"]), _styled(endpoint["status"]), escape(governs))
+    console.print()
+    console.print(table)
+
+
+def _print_chain(console: Console, chain: Answer) -> None:
+    console.print(f"\n[bold]{escape(chain['endpoint'])}[/] {chain['direction']}, {chain['stage']} stage")
+    table = _table("", "", "", "", "", show_header=False)
+    for number, rule in enumerate(chain["rules"]):
+        table.add_row(
+            f"@{number}",
+            _styled(rule["action"]),
+            escape(_rule_text(rule)),
+            escape(f"{rule['file']}:{rule['line']}" if "file" in rule else ""),
+            f"[ Packets: {rule['packets']:<8} ]".replace("[ ", r"\[ "),
+        )
+    console.print(table)
+
+
+def _rule_text(rule: Answer) -> str:
+    if rule["kind"] == "HostEndpoint":
+        return "nothing matched: default"
+    if rule["kind"] == "Tier":
+        return f"end of tier {rule['policy']}"
+    tier = f"{rule['tier']}/" if rule["tier"] else ""
+    return f"{tier}{rule['kind']}({rule['policy']}) rule {rule['rule']}"
+
+
+def _print_verdicts(console: Console, verdicts: Sequence[Answer]) -> None:
+    table = _table("reason", "verdict", "direction", "packets")
+    for row in verdicts:
+        table.add_row(row["reason"], _styled(row["verdict"]), row["direction"], str(row["packets"]))
+    console.print()
+    console.print(table)
+
+
+def _print_queues(console: Console, answer: Answer) -> None:
+    queues, flows = answer["queues"], answer["flow_table"]
+    for worker in queues["workers"]:
+        state = f"served by pid {worker['pid']}" if worker["up"] else "[red]served by nobody[/]"
+        console.print(f"\nqueue {worker['queue']}: {state}")
+    console.print(
+        f"waiting {queues['depth']}, dropped {queues['dropped']} (queue full) "
+        f"and {queues['user_dropped']} (receive buffer full); worker restarts {answer['worker_restarts']}"
+    )
+    console.print(f"flow table: {flows['entries']} entries, {flows['hits']} hits, {flows['misses']} misses")
+
+
+def _table(*headers: str, show_header: bool = True) -> Table:
+    return Table(*headers, box=None, pad_edge=False, show_header=show_header, header_style="dim")
+
+
+def _styled(word: str) -> str:
+    style = _STYLES.get(word)
+    return f"[{style}]{word}[/]" if style else escape(word)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from click.testing import CliRunner
+
+from nfq_guard.cli.main import Exit, cli
+from nfq_guard.daemon.settings import KEYS
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_json_has_every_setting_with_its_value_and_where_it_came_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NFQ_GUARD_FAIL_MODE", "open")
+    result = CliRunner().invoke(cli, ["config", "--queue", "5", "--format", "json"])
+    shown = json.loads(result.output)
+
+    assert list(shown) == [key.name for key in KEYS]
+    assert shown["fail_mode"] == {"value": "open", "origin": "environment NFQ_GUARD_FAIL_MODE"}
+    assert shown["queue"] == {"value": 5, "origin": "flag --queue"}
+    assert shown["packet_mark_mask"] == {"value": "0x3000", "origin": "default"}
+
+
+def test_text_is_a_line_for_each_setting() -> None:
+    result = CliRunner().invoke(cli, ["config", "--rules", "a", "--rules", "b", "--keep-rules"])
+    rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines()}
+
+    assert rows["rules"] == ["a,", "b", "flag", "--rules"]
+    assert rows["keep_rules"] == ["true", "flag", "--keep-rules"]
+
+
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NFQ_GUARD_FAILMODE", "open")
+    result = CliRunner().invoke(cli, ["config"])
+
+    assert result.exit_code == Exit.NO
+    assert "there is no setting 'NFQ_GUARD_FAILMODE'" in str(result.exception)

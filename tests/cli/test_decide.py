@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from nfq_guard.cli.main import Exit, cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: host-eth0, labels: {role: web}}
+spec: {node: host, interfaceName: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+spec:
+  selector: role == 'web'
+  ingress:
+    - action: Deny
+      source: {nets: [10.9.0.0/16]}
+    - action: Allow
+      protocol: TCP
+      destination: {ports: [80]}
+"""
+FACTS = {"node": "host", "interfaces": {"eth0": ["10.0.0.1"], "lo": ["127.0.0.1"]}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "web.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
+    return tmp_path
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    return ["decide", "--rules", str(folder / "rules"), "--facts", str(folder / "facts.json"), *more]
+
+
+def flow(src: str = "10.0.0.9", dport: int = 80, interface: str = "eth0") -> dict[str, Any]:
+    return {
+        "direction": "in",
+        "in_interface": interface,
+        "protocol": "TCP",
+        "src": src,
+        "dst": "10.0.0.1",
+        "dport": dport,
+    }
+
+
+def lines(*documents: Any) -> str:
+    return "".join(json.dumps(document) + "\n" for document in documents)
+
+
+def test_one_verdict_a_flow_in_the_same_order(folder: Path) -> None:
+    asked = lines(flow(), flow("10.9.0.1"), flow(dport=81), flow(dport=22), flow(interface="lo"))
+    result = CliRunner().invoke(cli, arguments(folder), input=asked)
+    verdicts = [json.loads(line) for line in result.stdout.splitlines()]
+
+    assert result.exit_code == Exit.GOOD
+    assert [(answer["verdict"], answer["reason"], answer["rule"]) for answer in verdicts] == [
+        ("allow", "policy", 1),
+        ("deny", "policy", 0),
+        ("deny", "tier-default", None),
+        ("allow", "failsafe", None),
+        ("allow", "unmanaged", None),
+    ]
+    assert verdicts[0] == {
+        "verdict": "allow",
+        "reason": "policy",
+        "stage": "normal",
+        "direction": "ingress",
+        "endpoint": "host-eth0",
+        "tier": "default",
+        "policy": {"kind": "GlobalNetworkPolicy", "name": "web"},
+        "rule": 1,
+    }
+
+
+def test_flows_may_come_from_a_file(folder: Path) -> None:
+    flows = folder / "flows.jsonl"
+    flows.write_text(lines(flow()), encoding="utf-8")
+    result = CliRunner().invoke(cli, arguments(folder, str(flows)))
+
+    assert json.loads(result.stdout)["verdict"] == "allow"
+
+
+def test_a_bad_line_gets_an_error_in_its_place_and_the_answer_is_no(folder: Path) -> None:
+    asked = lines(flow()) + "{\n\n" + lines({**flow(), "dport": "80"}, flow())
+    result = CliRunner().invoke(cli, arguments(folder, "-"), input=asked)
+    first, second, third, fourth = [json.loads(line) for line in result.stdout.splitlines()]
+
+    assert result.exit_code == Exit.NO
+    assert first == fourth
+    assert second.keys() == third.keys() == {"error", "line"}
+    assert (second["line"], third["line"]) == (2, 4)
+    assert third["error"] == "'dport' must be a number 0-65535, found '80'"
+
+
+def test_text_says_where_the_rule_stands(folder: Path) -> None:
+    result = CliRunner().invoke(cli, arguments(folder, "--format", "text"), input=lines(flow()))
+
+    assert "GlobalNetworkPolicy(web) ingress rule 1" in result.stdout
+    assert "web.yaml:15" in result.stdout
+
+
+def test_invalid_rules_are_named_with_their_place_and_nothing_is_decided(folder: Path) -> None:
+    (folder / "rules" / "bad.yaml").write_text(
+        RULES.replace("role == 'web'", "role = 'web'"), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "nfq_guard", *arguments(folder)],
+        input=lines(flow()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (Exit.NO, "")
+    assert "bad.yaml:11:" in done.stderr
+
+
+@pytest.mark.parametrize("facts", ["{", "[]", '{"node": 1}'])
+def test_bad_facts_are_wrong_usage(folder: Path, facts: str) -> None:
+    (folder / "facts.json").write_text(facts, encoding="utf-8")
+    result = CliRunner().invoke(cli, arguments(folder), input=lines(flow()))
+
+    assert result.exit_code == Exit.USAGE
+    assert "facts.json" in result.stderr
+
+
+def test_rules_that_are_not_there_are_wrong_usage(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["decide", "--rules", str(folder / "none")], input="")
+
+    assert result.exit_code == Exit.USAGE
+
+
+def test_without_facts_this_machine_is_meant(folder: Path) -> None:
+    asked = lines(flow(interface="eth0"))
+    result = CliRunner().invoke(
+        cli, ["decide", "--rules", str(folder / "rules"), "--node", "some-other-host"], input=asked
+    )
+
+    assert json.loads(result.stdout)["reason"] == "unmanaged"
+
+
+def test_each_answer_comes_before_the_next_question(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "nfq_guard", *arguments(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for dport, verdict in ((80, "allow"), (81, "deny")):
+            child.stdin.write(lines(flow(dport=dport)))
+            child.stdin.flush()
+
+            assert json.loads(child.stdout.readline())["verdict"] == verdict
+        child.stdin.close()
+
+        assert child.wait(timeout=30) == Exit.GOOD

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import selectors
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from guarded import Daemon, connects, endpoint, policy, tcp
+from netns import pair
+
+from nfq_guard.adapters.control import ControlServer
+from nfq_guard.cli.main import Exit, cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RULE = {"tier": "default", "kind": "GlobalNetworkPolicy", "policy": "web", "rule": "0", "action": "allow"}
+END = {"tier": "default", "kind": "Tier", "policy": "default", "rule": "default", "action": "deny"}
+DEFAULT = {"tier": "", "kind": "HostEndpoint", "policy": "host-eth0", "rule": "default", "action": "deny"}
+ANSWER: dict[str, Any] = {
+    "version": "1",
+    "pid": 77,
+    "ready": True,
+    "detail": "enforcing generation 3",
+    "node": "host",
+    "generation": 3,
+    "rules": ["rules"],
+    "loaded_at": 0.0,
+    "load_errors": [],
+    "fail_mode": "closed",
+    "endpoints": [
+        {"name": "host-eth0", "status": "up", "interfaces": ["eth0", "eth1"]},
+        {"name": "host-[x]", "status": "error", "interfaces": []},
+    ],
+    "chains": [
+        {
+            "endpoint": "host-eth0",
+            "stage": "normal",
+            "direction": "ingress",
+            "rules": [
+                {**RULE, "file": "web.yaml", "line": 9, "packets": 12},
+                {**END, "packets": 3},
+                {**DEFAULT, "packets": 0},
+            ],
+        }
+    ],
+    "verdicts": [{"reason": "policy", "verdict": "allow", "direction": "ingress", "packets": 12}],
+    "queues": {
+        "depth": 1,
+        "dropped": 2,
+        "user_dropped": 3,
+        "workers": [{"queue": 5, "up": True, "pid": 78}, {"queue": 6, "up": False, "pid": None}],
+    },
+    "flow_table": {"hits": 7, "misses": 8, "entries": 9},
+    "worker_restarts": 4,
+    "table_reinstalls": 0,
+}
+
+
+class Guard:
+    """A control socket that gives one answer, served by the daemon's own server."""
+
+    def __init__(self, path: str) -> None:
+        self.answer: dict[str, Any] = ANSWER
+        self.asked: list[dict[str, Any]] = []
+        self.path = path
+        self._selector = selectors.DefaultSelector()
+        self._server = ControlServer(path, self._handle, self._selector)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(request)
+        return self.answer
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            for key, _ in self._selector.select(0.02):
+                key.data()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._server.close()
+        self._selector.close()
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    made = Guard(str(tmp_path / "control.sock"))
+    yield made
+    made.close()
+
+
+def ask(guard: Guard, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["status", "--control", guard.path, *arguments])
+    return result.exit_code, result.output
+
+
+def test_json_is_the_answer_as_it_is(guard: Guard) -> None:
+    code, output = ask(guard, "--format", "json")
+
+    assert (code, json.loads(output)) == (Exit.GOOD, ANSWER)
+    assert guard.asked == [{"command": "status"}]
+
+
+def test_text_lists_the_rules_in_order_with_their_counts(guard: Guard) -> None:
+    code, output = ask(guard)
+    lines = [line.split() for line in output.splitlines() if line.startswith("@")]
+
+    assert code == Exit.GOOD
+    assert [" ".join(line) for line in lines] == [
+        "@0 allow default/GlobalNetworkPolicy(web) rule 0 web.yaml:9 [ Packets: 12 ]",
+        "@1 deny end of tier default [ Packets: 3 ]",
+        "@2 deny nothing matched: default [ Packets: 0 ]",
+    ]
+
+
+def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
+    _, output = ask(guard)
+    words = [" ".join(line.split()) for line in output.splitlines()]
+
+    assert "enforcing generation 3 on host" in words
+    assert "host-eth0 up eth0, eth1" in words
+    assert "host-[x] error nothing" in words
+    assert "queue 5: served by pid 78" in words
+    assert "queue 6: served by nobody" in words
+
+
+def test_a_guard_that_does_not_enforce_is_a_no(guard: Guard) -> None:
+    guard.answer = {**ANSWER, "ready": False, "detail": "no worker", "load_errors": ["a.yaml:1: error: [x]"]}
+    code, output = ask(guard)
+
+    assert code == Exit.NO
+    assert "no worker on host" in output
+    assert "refused: a.yaml:1: error: [x]" in output
+
+
+def test_a_guard_that_refuses_the_question_is_a_failure(guard: Guard) -> None:
+    guard.answer = {"error": "unknown command"}
+
+    assert ask(guard) == (Exit.FAILED, f"Error: {guard.path}: unknown command\n")
+
+
+def test_no_guard_at_all_is_a_failure(tmp_path: Path) -> None:
+    path = str(tmp_path / "none.sock")
+    result = CliRunner().invoke(cli, ["status", "--control", path])
+
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr == f"Error: no nfq-guard answers at {path}: No such file or directory\n"
+
+
+@pytest.mark.traffic
+def test_a_running_guard_shows_what_its_rules_have_counted(tmp_path: Path) -> None:
+    with pair() as (guarded, peer), Daemon(guarded.namespace, tmp_path) as daemon:
+        daemon.write(endpoint(), policy(tcp(80)))
+        daemon.start()
+        assert not connects(peer, guarded, 80)  # allowed, and refused by the host: nobody listens
+        result = CliRunner().invoke(cli, ["status", "--control", str(daemon.control)])
+        words = [" ".join(line.split()) for line in result.output.splitlines()]
+
+        assert result.exit_code == Exit.GOOD
+        assert "guarded-eth0 up eth0" in words
+        counted = [line for line in words if line.startswith("@0 allow default/GlobalNetworkPolicy(traffic)")]
+        assert counted[0].endswith("[ Packets: 1 ]")
