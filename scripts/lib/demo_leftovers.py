@@ -1,0 +1,95 @@
+"""What a demo leaves behind if it is told to, or if it is killed: written down, found and removed again.
+
+Owns the record in each demo's folder. Ends only processes that the record names and whose start time still fits:
+a number may have come round to somebody else's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PREFIX = "nfq-guard-demo-"
+_RECORD = "record.json"
+_GRACE_SECONDS = 5.0
+
+
+def remember(work: Path, namespaces: Iterable[str], processes: Iterable[int], *, keep: bool) -> None:
+    """Write down what there is to remove. The demo itself is its owner while it lives."""
+    record = {
+        "owner": [os.getpid(), start_time(os.getpid())],
+        "namespaces": list(namespaces),
+        "processes": [[pid, start_time(pid)] for pid in processes],
+        "keep": keep,
+    }
+    (work / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+
+
+def remove_all(*, kept: bool) -> None:
+    """Remove what dead demos left behind; with `kept` also what was left on purpose."""
+    for work in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+        try:
+            record = json.loads((work / _RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # not ours to judge: a demo that is just starting, or somebody else's folder
+        pid, started = record["owner"]
+        dead = start_time(pid) != started
+        if record["keep"] if kept else dead and not record["keep"]:
+            remove(work)
+
+
+def remove(work: Path) -> None:
+    """End a demo's processes, delete its namespaces and its folder."""
+    record: dict[str, Any] = json.loads((work / _RECORD).read_text(encoding="utf-8"))
+    for pid, started in record["processes"]:
+        _end(pid, started)
+    for name in record["namespaces"]:
+        _delete(name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _delete(name: str) -> None:
+    """Delete a namespace, if it was made at all; the kernel may hold on to it for a moment."""
+    deadline, waiter = time.monotonic() + _GRACE_SECONDS, threading.Event()
+    while Path("/run/netns", name).exists():
+        done = subprocess.run(["ip", "netns", "del", name], capture_output=True, text=True, check=False)
+        if done.returncode != 0 and time.monotonic() > deadline:
+            print(f"namespace {name} could not be removed: {done.stderr.strip()}", file=sys.stderr)
+            return
+        waiter.wait(0 if done.returncode == 0 else 0.05)
+
+
+def start_time(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks; nothing where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *rest = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else rest[18]
+
+
+def _end(pid: int, started: str) -> None:
+    """Ask a process to stop, and make it after some seconds."""
+    if not started or start_time(pid) != started:
+        return
+    deadline, waiter = time.monotonic() + _GRACE_SECONDS, threading.Event()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        while start_time(pid) == started:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            waiter.wait(0.02)
