@@ -11,20 +11,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.model.addresses import AddressSet, Net, parse_address, parse_net
+from nfq_guard.model.addresses import AddressSet, Net, parse_net
+from nfq_guard.resources import WorkloadEndpoint
 from nfq_guard.selector import SelectorCache, conjoin, negate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nfq_guard.resources import EntityRule, HostEndpoint, Inventory
+    from nfq_guard.resources import (
+        EndpointPort,
+        EntityRule,
+        HostEndpoint,
+        Inventory,
+        Located,
+        WorkloadEndpointPort,
+    )
     from nfq_guard.selector import Selector
 
-NAMESPACE_LABEL = "projectcalico.org/namespace"
-NAMESPACE_PREFIX = "pcns."
-"""Calico names a namespace's labels so on the endpoints inside it."""
-SERVICE_ACCOUNT_LABEL = "projectcalico.org/serviceaccount"
-SERVICE_ACCOUNT_PREFIX = "pcsa."
+
+class Scope(NamedTuple):
+    """What endpoints belong to, and how its labels are named on them."""
+
+    member: str
+    """The label that everything in some scope has."""
+    prefix: str
+    """In front of the scope's own labels."""
+
+
+NAMESPACE = Scope("projectcalico.org/namespace", "pcns.")
+SERVICE_ACCOUNT = Scope("projectcalico.org/serviceaccount", "pcsa.")
+ORCHESTRATOR_LABEL = "projectcalico.org/orchestrator"
 
 
 class PortMember(NamedTuple):
@@ -59,18 +75,28 @@ class Wanted(NamedTuple):
     negative: Selector | None
 
 
-def inherited_labels(endpoint: HostEndpoint, inventory: Inventory) -> dict[str, str]:
+def endpoint_labels(
+    endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], inventory: Inventory
+) -> dict[str, str]:
     """Return an endpoint's labels with those its profiles apply.
 
     The endpoint's own win over every profile's, an earlier profile's over a later one's
-    (Calico felix/labelindex).
+    (Calico felix/labelindex). A workload's say where it lives, too.
     """
     profiles = {item.name: item.value for item in inventory.profiles}
     labels: dict[str, str] = {}
-    for name in reversed(endpoint.spec.profiles):
+    for name in reversed(endpoint.value.spec.profiles):
         if name in profiles:
             labels.update(profiles[name].spec.labels_to_apply)
-    labels.update(endpoint.metadata.labels)
+    labels.update(endpoint.value.metadata.labels)
+    if isinstance(endpoint.value, WorkloadEndpoint):
+        spec = endpoint.value.spec
+        own = {
+            NAMESPACE.member: endpoint.namespace,
+            ORCHESTRATOR_LABEL: spec.orchestrator,
+            SERVICE_ACCOUNT.member: spec.service_account_name,
+        }
+        labels.update({label: value for label, value in own.items() if value})
     return labels
 
 
@@ -84,13 +110,19 @@ class AddressBook:
         self._addresses: dict[str, AddressSet] = {}
         self._named: dict[tuple[str, str], tuple[NamedPort, ...]] = {}
 
-    def wanted(self, entity: EntityRule) -> Wanted:
+    def wanted(self, entity: EntityRule, namespace: str | None = None) -> Wanted:
         """Return what one side of a rule selects by labels.
+
+        A rule of a policy in a namespace selects in that namespace, unless its
+        namespaceSelector says where.
 
         A positive selector takes the negative one in: both are asked of the same endpoint,
         not of its address (Calico felix/calc/rule_scanner.go).
         """
-        positive = self._conjoined(entity.selector, self._of_namespaces(entity.namespace_selector))
+        scope = self._of_namespaces(entity.namespace_selector)
+        if scope is None and namespace is not None and (entity.selector or entity.not_selector):
+            scope = self._selectors.get(f"{NAMESPACE.member} == '{namespace}'")
+        positive = self._conjoined(entity.selector, scope)
         negative = self._selectors.get(entity.not_selector) if entity.not_selector else None
         if positive is not None and negative is not None:
             return Wanted(conjoin(positive, negate(negative)), None)
@@ -105,7 +137,7 @@ class AddressBook:
     def _of_namespaces(self, text: str) -> Selector | None:
         if not text:
             return None
-        return scoped(self._selectors, text, NAMESPACE_LABEL, NAMESPACE_PREFIX)
+        return scoped(self._selectors, text, NAMESPACE)
 
     def select(self, selector: Selector) -> AddressSet:
         """Return the addresses of everything a selector selects."""
@@ -135,35 +167,30 @@ class AddressBook:
             yield NamedPort(AddressSet.of(members), protocol, port)
 
 
-def scoped(selectors: SelectorCache, text: str, label: str, prefix: str) -> Selector:
-    """Return a namespace or service account selector as one over endpoint labels.
-
-    `all()` means that the endpoint is in some namespace, `global()` that it is in none;
-    anything else is asked of the namespace's labels (Calico libcalico-go updateprocessors).
-    """
-    selector = selectors.get(text)
-    if selector.canonical == "all()":
-        return selectors.get(f"has({label})")
-    if selector.canonical == "global()":
-        return selectors.get(f"!has({label})")
-    return selector.with_prefix(prefix)
+def scoped(selectors: SelectorCache, text: str, scope: Scope) -> Selector:
+    """Return a namespace or service account selector as one over endpoint labels."""
+    return selectors.get(text).with_prefix(scope.prefix, scope.member)
 
 
 def _known(inventory: Inventory) -> Iterable[Known]:
-    for endpoint in inventory.host_endpoints:
-        spec = endpoint.value.spec
+    for host in inventory.host_endpoints:
+        spec = host.value.spec
         yield Known(
-            inherited_labels(endpoint.value, inventory),
-            tuple(_single(text) for text in spec.expected_ips),
-            tuple(PortMember(port.name, port.protocol.number, port.port) for port in spec.ports),
+            endpoint_labels(host, inventory), _nets(spec.expected_ips), tuple(map(_member, spec.ports))
         )
-    for network_set in inventory.global_network_sets:
-        yield Known(
-            network_set.value.metadata.labels,
-            tuple(parse_net(text, bare=True, host_bits=True) for text in network_set.value.spec.nets),
-        )
+    for workload in inventory.workload_endpoints:
+        named = tuple(_member(port) for port in workload.value.spec.ports if port.name)
+        yield Known(endpoint_labels(workload, inventory), _nets(workload.value.spec.ip_networks), named)
+    for global_set in inventory.global_network_sets:
+        yield Known(global_set.value.metadata.labels, _nets(global_set.value.spec.nets))
+    for network_set in inventory.network_sets:
+        labels = {**network_set.value.metadata.labels, NAMESPACE.member: network_set.namespace or ""}
+        yield Known(labels, _nets(network_set.value.spec.nets))
 
 
-def _single(text: str) -> Net:
-    family, value = parse_address(text)
-    return Net(family, 32 if family == 4 else 128, value, value)  # noqa: PLR2004 - a family is 4 or 6
+def _nets(texts: Iterable[str]) -> tuple[Net, ...]:
+    return tuple(parse_net(text, bare=True, host_bits=True) for text in texts)
+
+
+def _member(port: EndpointPort | WorkloadEndpointPort) -> PortMember:
+    return PortMember(port.name, port.protocol.number, port.port)

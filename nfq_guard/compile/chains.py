@@ -7,13 +7,14 @@ order, each tier's default action behind them, then the profiles, then the defau
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nfq_guard.compile.rules import flatten
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
 from nfq_guard.engine.ruleset import CounterKey
 from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
+from nfq_guard.model.flow import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nfq_guard.compile.addresses import AddressBook
     from nfq_guard.compile.policies import AppliedPolicy, AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Criteria
-    from nfq_guard.model.flow import Side, Stage
+    from nfq_guard.model.flow import Side
     from nfq_guard.resources import Rule
 
 DEFAULT_RULE = "default"
@@ -68,6 +69,8 @@ class ChainBuilder:
 
     stage: Stage
     side: Side
+    kind: str
+    """Of the endpoint: HostEndpoint or WorkloadEndpoint."""
     endpoint: str
     book: AddressBook
     counters: CounterIndex
@@ -79,9 +82,21 @@ class ChainBuilder:
             self._tier(tier)
         for profile in profiles:
             self._profile(profile)
-        self._settle(
-            Verdict.DENY, Reason.NO_MATCH, None, self._key("", "HostEndpoint", self.endpoint, "deny")
-        )
+        self._settle(Verdict.DENY, Reason.NO_MATCH, None, self._key("", self.kind, self.endpoint, "deny"))
+        return self._chain()
+
+    def passing(self, tiers: Sequence[AppliedTier]) -> Chain | None:
+        """Return the chain of another stage, None if no policy takes part in it.
+
+        What no rule decides goes on to the next stage. A tier's default action counts on
+        forwarded traffic only (calico-semantics 3.1).
+        """
+        if not any(self.side in policy.sides for tier in tiers for policy in tier.policies):
+            return None
+        for tier in tiers:
+            ends = tier if self.stage is Stage.FORWARD else replace(tier, default_action=Action.PASS)
+            self._tier(ends)
+        self._lines.append(_Line(Step.DECIDE, ANYTHING))
         return self._chain()
 
     def _tier(self, tier: AppliedTier) -> None:
@@ -139,7 +154,7 @@ class ChainBuilder:
             CounterKey(ref.tier or "", ref.kind, ref.name, str(ref.rule), str(self.side), rule.action.lower())
         ]
         after = _Label()
-        lines = flatten(rule, self.book)
+        lines = flatten(rule, self.book, ref.namespace)
         self._lines.extend(_Line(Step.JUMP, criteria, target=after) for criteria in lines.skips)
         for criteria in lines.matches:
             self._lines.append(self._line_of(rule.action, criteria, ref, reason, counter, after, end))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from nfq_guard.model.host import HostFacts, Interface
-    from nfq_guard.resources import HostEndpoint
+    from nfq_guard.resources import HostEndpoint, Located
 
 WILDCARD = "*"
 UP, DOWN, ERROR = "up", "down", "error"
@@ -27,15 +27,15 @@ UP, DOWN, ERROR = "up", "down", "error"
 class Governed:
     """Who governs what on this node."""
 
-    interfaces: Mapping[str, HostEndpoint]
+    interfaces: Mapping[str, Located[HostEndpoint]]
     """By interface name."""
-    wildcard: HostEndpoint | None
+    wildcard: Located[HostEndpoint] | None
     status: Mapping[str, str]
     """Endpoint name -> up, down or error (governs nothing)."""
 
 
 def resolve(
-    endpoints: Iterable[HostEndpoint],
+    endpoints: Iterable[Located[HostEndpoint]],
     facts: HostFacts,
     *,
     workload_prefixes: tuple[str, ...],
@@ -43,12 +43,12 @@ def resolve(
 ) -> Governed:
     """Return who governs what. Interfaces for which `addressless` is true match by name only."""
     mine = sorted(
-        (endpoint for endpoint in endpoints if endpoint.spec.node == facts.node),
-        key=lambda endpoint: endpoint.metadata.name.encode(),
+        (endpoint for endpoint in endpoints if endpoint.value.spec.node == facts.node),
+        key=lambda endpoint: endpoint.name.encode(),
     )
-    specific = [endpoint for endpoint in mine if endpoint.spec.interface_name != WILDCARD]
-    expected = [frozenset(map(parse_address, endpoint.spec.expected_ips)) for endpoint in specific]
-    interfaces: dict[str, HostEndpoint] = {}
+    specific = [endpoint for endpoint in mine if endpoint.value.spec.interface_name != WILDCARD]
+    expected = [frozenset(map(parse_address, endpoint.value.spec.expected_ips)) for endpoint in specific]
+    interfaces: dict[str, Located[HostEndpoint]] = {}
     for interface in facts.interfaces.values():
         if interface.name.startswith(workload_prefixes):
             continue
@@ -59,24 +59,26 @@ def resolve(
             if _matches(endpoint, wanted, interface, held):
                 interfaces[interface.name] = endpoint
                 break
-    wildcards = [endpoint for endpoint in mine if endpoint.spec.interface_name == WILDCARD]
-    status = {endpoint.metadata.name: _status(endpoint, interfaces, facts) for endpoint in specific}
-    status.update({endpoint.metadata.name: UP for endpoint in wildcards})
+    wildcards = [endpoint for endpoint in mine if endpoint.value.spec.interface_name == WILDCARD]
+    status = {endpoint.name: _status(endpoint, interfaces, facts) for endpoint in specific}
+    status.update({endpoint.name: UP for endpoint in wildcards})
     return Governed(interfaces, wildcards[0] if wildcards else None, dict(sorted(status.items())))
 
 
 def _matches(
-    endpoint: HostEndpoint,
+    endpoint: Located[HostEndpoint],
     wanted: frozenset[tuple[int, int]],
     interface: Interface,
     held: frozenset[tuple[int, int]],
 ) -> bool:
-    if endpoint.spec.interface_name:
-        return endpoint.spec.interface_name == interface.name
+    if endpoint.value.spec.interface_name:
+        return endpoint.value.spec.interface_name == interface.name
     return not wanted.isdisjoint(held)
 
 
-def _status(endpoint: HostEndpoint, interfaces: Mapping[str, HostEndpoint], facts: HostFacts) -> str:
+def _status(
+    endpoint: Located[HostEndpoint], interfaces: Mapping[str, Located[HostEndpoint]], facts: HostFacts
+) -> str:
     governed = [name for name, winner in interfaces.items() if winner is endpoint]
     if not governed:
         return ERROR

@@ -8,27 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nfq_guard.compile.addresses import (
-    NAMESPACE_LABEL,
-    NAMESPACE_PREFIX,
-    SERVICE_ACCOUNT_LABEL,
-    SERVICE_ACCOUNT_PREFIX,
-    inherited_labels,
-    scoped,
-)
+from nfq_guard.compile.addresses import NAMESPACE, SERVICE_ACCOUNT, scoped
 from nfq_guard.compile.ordering import policy_key, tier_key
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE, Rule
+from nfq_guard.resources.policies import GlobalNetworkPolicySpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from nfq_guard.resources import GlobalNetworkPolicy, HostEndpoint, Inventory, Located, Profile
+    from nfq_guard.resources import GlobalNetworkPolicy, Inventory, Located, NetworkPolicy, Profile
     from nfq_guard.selector import SelectorCache
 
-GLOBAL_NETWORK_POLICY = "GlobalNetworkPolicy"
+    Policy = Located[GlobalNetworkPolicy] | Located[NetworkPolicy]
+
 _BUILT_IN = Position("built-in")
 _SIDES = {"ingress": Side.INGRESS, "egress": Side.EGRESS}
 
@@ -40,7 +35,6 @@ class AppliedPolicy:
     kind: str
     name: str
     namespace: str | None
-    order: float | None
     sides: frozenset[Side]
     rules: Mapping[Side, tuple[Rule, ...]]
     position: Callable[[Side, int], Position]
@@ -64,9 +58,11 @@ class AppliedProfile:
     position: Callable[[Side, int], Position]
 
 
-def stages_of(policy: GlobalNetworkPolicy) -> frozenset[Stage]:
+def stages_of(policy: GlobalNetworkPolicy | NetworkPolicy) -> frozenset[Stage]:
     """Return the stages a policy is enforced in (Calico felix/calc/event_sequencer.go)."""
     spec = policy.spec
+    if not isinstance(spec, GlobalNetworkPolicySpec):
+        return frozenset({Stage.NORMAL})
     if spec.do_not_track:
         return frozenset({Stage.UNTRACKED})
     if spec.pre_dnat:
@@ -81,7 +77,6 @@ class PolicyIndex:
 
     def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
         """Sort tiers and policies once."""
-        self._inventory = inventory
         self._selectors = selectors
         self._profiles = {item.name: item for item in inventory.profiles}
         tiers: dict[str, tuple[float | None, Action]] = {
@@ -90,8 +85,9 @@ class PolicyIndex:
                 item.name: (item.value.spec.order, item.value.spec.default_action) for item in inventory.tiers
             },
         }
-        grouped: dict[str, list[Located[GlobalNetworkPolicy]]] = {}
-        for policy in inventory.global_network_policies:
+        grouped: dict[str, list[Policy]] = {}
+        policies: list[Policy] = [*inventory.global_network_policies, *inventory.network_policies]
+        for policy in policies:
             grouped.setdefault(policy.value.spec.tier, []).append(policy)
         # A tier that nobody declared still enforces, behind all others, and ends in deny.
         undeclared = (None, Action.DENY)
@@ -102,39 +98,32 @@ class PolicyIndex:
             (name, tiers.get(name, undeclared)[1], sorted(grouped[name], key=_sort_key)) for name in names
         ]
 
-    def tiers(self, endpoint: HostEndpoint, stage: Stage) -> tuple[AppliedTier, ...]:
-        """Return the tiers with policies for an endpoint in a stage."""
-        labels = inherited_labels(endpoint, self._inventory)
+    def tiers(self, labels: Mapping[str, str], stage: Stage) -> tuple[AppliedTier, ...]:
+        """Return the tiers with policies for an endpoint with these labels in a stage."""
         applied = []
         for name, action, members in self._tiers:
             policies = tuple(
                 _applied(policy)
                 for policy in members
-                if stage in stages_of(policy.value) and self._selects(policy.value, labels)
+                if stage in stages_of(policy.value) and self._selects(policy, labels)
             )
             if policies:
                 applied.append(AppliedTier(name, action, policies))
         return tuple(applied)
 
-    def _selects(self, policy: GlobalNetworkPolicy, labels: Mapping[str, str]) -> bool:
-        spec = policy.spec
+    def _selects(self, policy: Policy, labels: Mapping[str, str]) -> bool:
+        spec = policy.value.spec
+        if policy.namespace is not None and labels.get(NAMESPACE.member) != policy.namespace:
+            return False
         if not self._selectors.get(spec.selector).matches(labels):
             return False
-        scopes = (
-            (spec.namespace_selector, NAMESPACE_LABEL, NAMESPACE_PREFIX),
-            (spec.service_account_selector, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX),
-        )
-        return all(
-            scoped(self._selectors, text, label, prefix).matches(labels)
-            for text, label, prefix in scopes
-            if text
-        )
+        scopes = [(spec.service_account_selector, SERVICE_ACCOUNT)]
+        if isinstance(spec, GlobalNetworkPolicySpec):
+            scopes.append((spec.namespace_selector, NAMESPACE))
+        return all(scoped(self._selectors, text, scope).matches(labels) for text, scope in scopes if text)
 
-    def profiles(self, endpoint: HostEndpoint) -> tuple[AppliedProfile, ...]:
-        """Return an endpoint's profiles in its own order."""
-        return tuple(self._profile(name) for name in endpoint.spec.profiles)
-
-    def _profile(self, name: str) -> AppliedProfile:
+    def profile(self, name: str) -> AppliedProfile:
+        """Return a profile, the built-in one and those that are missing included."""
         located = self._profiles.get(name)
         if located is not None:
             spec = located.value.spec
@@ -146,17 +135,16 @@ class PolicyIndex:
         return AppliedProfile(name, _by_side(rules, rules), lambda _side, _index: _BUILT_IN)
 
 
-def _sort_key(policy: Located[GlobalNetworkPolicy]) -> tuple[float, bytes]:
-    return policy_key(policy.name, None, GLOBAL_NETWORK_POLICY, policy.value.spec.order)
+def _sort_key(policy: Policy) -> tuple[float, bytes]:
+    return policy_key(policy.name, policy.namespace, policy.kind, policy.value.spec.order)
 
 
-def _applied(policy: Located[GlobalNetworkPolicy]) -> AppliedPolicy:
+def _applied(policy: Policy) -> AppliedPolicy:
     spec = policy.value.spec
     return AppliedPolicy(
-        kind=GLOBAL_NETWORK_POLICY,
+        kind=policy.kind,
         name=policy.name,
-        namespace=None,
-        order=spec.order,
+        namespace=policy.namespace,
         sides=frozenset(_SIDES[name.lower()] for name in spec.types),
         rules=_by_side(spec.ingress, spec.egress),
         position=_positions(policy),
@@ -167,7 +155,7 @@ def _by_side(ingress: Iterable[Rule], egress: Iterable[Rule]) -> Mapping[Side, t
     return {Side.INGRESS: tuple(ingress), Side.EGRESS: tuple(egress)}
 
 
-def _positions(located: Located[GlobalNetworkPolicy] | Located[Profile]) -> Callable[[Side, int], Position]:
+def _positions(located: Policy | Located[Profile]) -> Callable[[Side, int], Position]:
     def position(side: Side, index: int) -> Position:
         return located.position(f"spec.{side}[{index}]")
 

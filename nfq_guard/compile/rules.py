@@ -18,7 +18,7 @@ from nfq_guard.model.flow import ICMP_OF_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nfq_guard.compile.addresses import AddressBook, NamedPort
+    from nfq_guard.compile.addresses import AddressBook, NamedPort, Wanted
     from nfq_guard.resources import ICMP, EntityRule, Port, Rule
 
 _LAST_PORT = port_key(65_535)
@@ -44,17 +44,23 @@ class _Side(NamedTuple):
     """One side of a rule, apart from the family."""
 
     entity: EntityRule
+    wanted: Wanted
     places: Sequence[NamedPort | None]
     """Where its ports may match; None stands for its numeric ports, or for any port."""
     barred: Sequence[NamedPort]
     """Where its negated named ports are."""
 
 
-def flatten(rule: Rule, book: AddressBook) -> RuleLines:
-    """Return the lines of a rule; at least one, which may accept nothing."""
+def flatten(rule: Rule, book: AddressBook, namespace: str | None = None) -> RuleLines:
+    """Return the lines of a rule; at least one, which may accept nothing.
+
+    `namespace` is the policy's own: without a namespaceSelector its rules select there only.
+    """
     if _never_matches(rule):
         return RuleLines((), ({},))
-    source, destination = _side(rule.source, book), _side(rule.destination, book)
+    source, destination = (
+        _side(entity, book.wanted(entity, namespace), book) for entity in (rule.source, rule.destination)
+    )
     base = {family: _base(rule, family) for family in FAMILIES if _exists(rule, family)}
     skips = [
         {family: _skip(barred, family, is_source=is_source) for family in base}
@@ -116,8 +122,8 @@ def _icmp(match: ICMP) -> Intervals:
     return _one(icmp_key(match.type, match.code))
 
 
-def _side(entity: EntityRule, book: AddressBook) -> _Side:
-    positive = book.wanted(entity).positive
+def _side(entity: EntityRule, wanted: Wanted, book: AddressBook) -> _Side:
+    positive = wanted.positive
     names = [port.name for port in entity.ports if port.name is not None]
     places: list[NamedPort | None] = [place for name in names for place in book.named(name, positive)]
     if len(names) < len(entity.ports) or not entity.ports:
@@ -128,7 +134,7 @@ def _side(entity: EntityRule, book: AddressBook) -> _Side:
         if port.name is not None
         for place in book.named(port.name, positive)
     ]
-    return _Side(entity, places, barred)
+    return _Side(entity, wanted, places, barred)
 
 
 def _skip(place: NamedPort, family: int, *, is_source: bool) -> Criteria:
@@ -149,8 +155,8 @@ def _line(  # noqa: PLR0917 - both sides with the place chosen for each
     book: AddressBook,
 ) -> Criteria:
     protocol, icmp = base
-    from_side = _place(source.entity, src, family, book)
-    to_side = _place(destination.entity, dst, family, book)
+    from_side = _place(source, src, family, book)
+    to_side = _place(destination, dst, family, book)
     return Criteria(
         src=from_side.address,
         dst=to_side.address,
@@ -161,8 +167,9 @@ def _line(  # noqa: PLR0917 - both sides with the place chosen for each
     )
 
 
-def _place(entity: EntityRule, place: NamedPort | None, family: int, book: AddressBook) -> _Place:
-    address = _addresses(entity, family, book)
+def _place(side: _Side, place: NamedPort | None, family: int, book: AddressBook) -> _Place:
+    entity = side.entity
+    address = _addresses(entity, side.wanted, family, book)
     barred = _numeric(entity.not_ports)
     port = None if barred is None else _with_port(barred.complement(_LAST_PORT))
     if place is not None:
@@ -174,14 +181,13 @@ def _place(entity: EntityRule, place: NamedPort | None, family: int, book: Addre
     return _Place(address, None, _both(port, _numeric(entity.ports)))
 
 
-def _addresses(entity: EntityRule, family: int, book: AddressBook) -> Intervals | None:
+def _addresses(entity: EntityRule, wanted: Wanted, family: int, book: AddressBook) -> Intervals | None:
     last = LAST_ADDRESS[family]
     address: Intervals | None = None
     if entity.nets:
         address = _nets(entity.nets, family)
     if entity.not_nets:
         address = _both(address, _nets(entity.not_nets, family).complement(last))
-    wanted = book.wanted(entity)
     if wanted.positive is not None:
         address = _both(address, book.select(wanted.positive).family(family))
     if wanted.negative is not None:

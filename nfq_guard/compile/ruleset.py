@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nfq_guard.compile.addresses import AddressBook
+from nfq_guard.compile.addresses import AddressBook, endpoint_labels
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
 from nfq_guard.compile.felix import effective_felix, excluded, workload_prefixes
 from nfq_guard.compile.policies import PolicyIndex
-from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
@@ -22,9 +22,10 @@ from nfq_guard.selector import SelectorCache
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nfq_guard.engine.chain import Chain
     from nfq_guard.model.host import HostFacts
     from nfq_guard.model.problem import Problem
-    from nfq_guard.resources import HostEndpoint, Inventory, ProtoPort
+    from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def compile_ruleset(
     felix = effective_felix(inventory, facts.node)
     prefixes = workload_prefixes(felix)
     governed = resolve(
-        (item.value for item in inventory.host_endpoints),
+        inventory.host_endpoints,
         facts,
         workload_prefixes=prefixes,
         addressless=lambda name: excluded(felix, name),
@@ -57,9 +58,11 @@ def compile_ruleset(
     compiler = _EndpointCompiler(inventory, selectors)
     ruleset = Ruleset(
         node=facts.node,
-        governed={name: compiler.compiled(endpoint) for name, endpoint in governed.interfaces.items()},
-        wildcard=None if governed.wildcard is None else compiler.compiled(governed.wildcard),
+        governed={name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()},
+        wildcard=None if governed.wildcard is None else compiler.host(governed.wildcard),
+        workloads=compiler.workloads(facts.node, prefixes),
         workload_prefixes=prefixes,
+        endpoint_to_host=HostAction(felix.default_endpoint_to_host_action.capitalize()),
         failsafe_inbound=_failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND),
         failsafe_outbound=_failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND),
         options=replace(
@@ -72,29 +75,67 @@ def compile_ruleset(
 
 
 class _EndpointCompiler:
-    """Compiles each host endpoint once, however many interfaces it governs."""
+    """Compiles each endpoint once, however many interfaces it governs."""
 
     def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
         self.counters = CounterIndex()
+        self._inventory = inventory
         self._book = AddressBook(inventory, selectors)
         self._policies = PolicyIndex(inventory, selectors)
         self._done: dict[str, GuardedEndpoint] = {}
 
-    def compiled(self, endpoint: HostEndpoint) -> GuardedEndpoint:
-        name = endpoint.metadata.name
-        if name not in self._done:
-            tiers = self._policies.tiers(endpoint, Stage.NORMAL)
-            profiles = self._policies.profiles(endpoint)
-            self._done[name] = GuardedEndpoint(
-                name,
-                {
-                    (Stage.NORMAL, side): ChainBuilder(
-                        Stage.NORMAL, side, name, self._book, self.counters
-                    ).normal(tiers, profiles)
-                    for side in Side
-                },
+    def host(self, endpoint: Located[HostEndpoint]) -> GuardedEndpoint:
+        """Return a host endpoint's chains in every stage that some policy takes part in."""
+        if endpoint.name not in self._done:
+            chains = self._normal(endpoint, "HostEndpoint")
+            labels = endpoint_labels(endpoint, self._inventory)
+            for stage in (Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD):
+                tiers = self._policies.tiers(labels, stage)
+                for side in _sides_of(stage):
+                    chain = self._builder(stage, side, "HostEndpoint", endpoint.name).passing(tiers)
+                    if chain is not None:
+                        chains[stage, side] = chain
+            self._done[endpoint.name] = GuardedEndpoint(endpoint.name, chains)
+        return self._done[endpoint.name]
+
+    def workloads(self, node: str, prefixes: tuple[str, ...]) -> dict[str, GuardedEndpoint]:
+        """Return this node's workload endpoints by interface; the first by name wins an interface."""
+        mine = sorted(
+            (
+                endpoint
+                for endpoint in self._inventory.workload_endpoints
+                if endpoint.value.spec.node == node
+                and endpoint.value.spec.interface_name.startswith(prefixes)
+            ),
+            key=lambda endpoint: (endpoint.name, endpoint.namespace or ""),
+            reverse=True,
+        )
+        return {
+            endpoint.value.spec.interface_name: GuardedEndpoint(
+                endpoint.name, self._normal(endpoint, "WorkloadEndpoint")
             )
-        return self._done[name]
+            for endpoint in mine
+        }
+
+    def _normal(
+        self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], kind: str
+    ) -> dict[tuple[Stage, Side], Chain]:
+        tiers = self._policies.tiers(endpoint_labels(endpoint, self._inventory), Stage.NORMAL)
+        profiles = [self._policies.profile(name) for name in endpoint.value.spec.profiles]
+        return {
+            (Stage.NORMAL, side): self._builder(Stage.NORMAL, side, kind, endpoint.name).normal(
+                tiers, profiles
+            )
+            for side in Side
+        }
+
+    def _builder(self, stage: Stage, side: Side, kind: str, name: str) -> ChainBuilder:
+        return ChainBuilder(stage, side, kind, name, self._book, self.counters)
+
+
+def _sides_of(stage: Stage) -> tuple[Side, ...]:
+    # What leaves is past NAT already: policy before DNAT has no egress.
+    return (Side.INGRESS,) if stage is Stage.PRE_DNAT else tuple(Side)
 
 
 def _failsafes(configured: Iterable[ProtoPort] | None, default: tuple[Failsafe, ...]) -> tuple[Failsafe, ...]:

@@ -1,8 +1,9 @@
 """A flow's way through the host, stage by stage, to its decision.
 
-Owns the order of the steps and the skips between them; what a chain says is the
-chain's business. Mirrors what the kernel table does ahead of the queue (fast path,
-invalid, failsafes, neighbor discovery), so that `decide` answers for the whole guard.
+Owns the order of the steps and the skips between them (calico-semantics 3.1, 3.5, 3.7);
+what a chain says is the chain's business. Mirrors what the kernel table does ahead of
+the queue (fast path, invalid, failsafes, neighbor discovery), so that `decide` answers
+for the whole guard.
 """
 
 from __future__ import annotations
@@ -10,22 +11,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nfq_guard.engine.chain import Match
+from nfq_guard.engine.ruleset import HostAction
 from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import ICMPV6, NEIGHBOR_DISCOVERY_TYPES, CtState, Direction, Side, Stage
 
 if TYPE_CHECKING:
-    from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Ruleset
+    from collections.abc import Callable
+    from typing import TypeGuard
+
+    from nfq_guard.engine.ruleset import Failsafe, Ruleset
     from nfq_guard.model.flow import Flow, Packet
 
 UNMANAGED = Match(Decision(Verdict.ALLOW, Reason.UNMANAGED))
-_FORWARD_DEFAULT = Match(Decision(Verdict.ALLOW, Reason.FORWARD_DEFAULT, Stage.FORWARD))
+HOST_TO_WORKLOAD = Match(Decision(Verdict.ALLOW, Reason.HOST_TO_WORKLOAD))
+FORWARD_DEFAULT = Match(Decision(Verdict.ALLOW, Reason.FORWARD_DEFAULT, Stage.FORWARD))
+
+_KNOWN_CONNECTION = frozenset({CtState.ESTABLISHED, CtState.RELATED})
+_WORKLOAD_ICMPV6 = frozenset({130, 131, 132, 133, 135, 136})
+"""Multicast listener and neighbor discovery, which a workload may always say to its host
+(Calico felix/rules/static.go filterWorkloadToHostChain)."""
 
 
 def decide(ruleset: Ruleset, flow: Flow) -> Decision:
     """Return the decisive step for a flow.
 
-    Directions `in` and `out` are decided by the `normal` stage. Nothing is said yet
-    about forwarded traffic: Calico's default for it is to allow.
+    For a deny the step that denied, for an allow the last that allowed. ValueError if the
+    flow lacks an interface that its direction has.
     """
     decision = judge(ruleset, flow).decision
     assert decision is not None, "the last stage of a path always decides"  # noqa: S101
@@ -33,53 +44,199 @@ def decide(ruleset: Ruleset, flow: Flow) -> Decision:
 
 
 def judge(ruleset: Ruleset, flow: Flow) -> Match:
-    """Return the decisive step for a flow with the counters and logs it moves."""
-    if flow.direction is Direction.FORWARD:
-        return _forwarded(ruleset, flow)
-    side = Side.INGRESS if flow.direction is Direction.IN else Side.EGRESS
-    interface = flow.in_interface if side is Side.INGRESS else flow.out_interface
-    if interface is None:
-        raise ValueError(f"a flow with direction {flow.direction} names no interface on that side")
+    """Return the decisive step's outcome: as `decide`, with what its chain counts and logs."""
+    return _PATHS[flow.direction](ruleset, flow)
+
+
+def _inbound(ruleset: Ruleset, flow: Flow) -> Match:
+    interface = _named(flow.in_interface, flow)
+    if ruleset.is_workload(interface):
+        return _from_workload(ruleset, flow, interface)
     endpoint = ruleset.endpoint_for(interface)
     if endpoint is None:
         return UNMANAGED
-    return _ahead_of_policy(ruleset, flow, endpoint, side) or endpoint.chains[Stage.NORMAL, side].classify(
-        flow.packet
+    return (
+        _before_nat(ruleset, flow, interface)
+        or _by_connection(ruleset, flow, Stage.NORMAL, Side.INGRESS, endpoint.name)
+        or at_stage(ruleset, Stage.NORMAL, Side.INGRESS, interface, flow.packet)
+        or UNMANAGED
     )
 
 
+def _outbound(ruleset: Ruleset, flow: Flow) -> Match:
+    interface = _named(flow.out_interface, flow)
+    if ruleset.is_workload(interface):
+        return HOST_TO_WORKLOAD
+    endpoint = ruleset.endpoint_for(interface)
+    if endpoint is None:
+        return UNMANAGED
+    return (
+        at_stage(ruleset, Stage.UNTRACKED, Side.EGRESS, interface, _as_sent(flow))
+        or _by_connection(ruleset, flow, Stage.NORMAL, Side.EGRESS, endpoint.name)
+        or at_stage(ruleset, Stage.NORMAL, Side.EGRESS, interface, flow.packet)
+        or UNMANAGED
+    )
+
+
+def _from_workload(ruleset: Ruleset, flow: Flow, interface: str) -> Match:
+    """Decide a workload's packet to its host: before DNAT `*` may deny it, then its own policy may."""
+    before = _before_nat(ruleset, flow, interface)
+    if _denies(before):
+        return before
+    workload = ruleset.workloads.get(interface)
+    name = None if workload is None else workload.name
+    settled = _by_connection(ruleset, flow, Stage.NORMAL, Side.EGRESS, name)
+    if settled is not None:
+        return settled
+    packet = flow.packet
+    if is_neighbor_discovery(packet) and packet.icmp_type in _WORKLOAD_ICMPV6:
+        return Match(Decision(Verdict.ALLOW, Reason.NEIGHBOR_DISCOVERY, Stage.NORMAL, Side.EGRESS, name))
+    if packet.protocol == ICMPV6 and packet.icmp_type in _WORKLOAD_ICMPV6:
+        return Match(Decision(Verdict.ALLOW, Reason.ENDPOINT_TO_HOST, endpoint=name))
+    if workload is not None:
+        policy = workload.chains[Stage.NORMAL, Side.EGRESS].classify(packet)
+        if _denies(policy):
+            return policy
+    verdict = Verdict.DENY if ruleset.endpoint_to_host is HostAction.DROP else Verdict.ALLOW
+    return Match(Decision(verdict, Reason.ENDPOINT_TO_HOST, endpoint=name))
+
+
 def _forwarded(ruleset: Ruleset, flow: Flow) -> Match:
-    if flow.in_interface is None or flow.out_interface is None:
-        raise ValueError("a forwarded flow needs both interfaces")
-    endpoints = (ruleset.endpoint_for(flow.in_interface), ruleset.endpoint_for(flow.out_interface))
-    return UNMANAGED if endpoints == (None, None) else _FORWARD_DEFAULT
+    incoming, outgoing = _named(flow.in_interface, flow), _named(flow.out_interface, flow)
+    if not (_sees_forwarded(ruleset, incoming) or _sees_forwarded(ruleset, outgoing)):
+        return UNMANAGED
+    last = _before_nat(ruleset, flow, incoming)
+    if _denies(last):
+        return last
+    if last is None or _stage_of(last) is not Stage.UNTRACKED:
+        # What untracked policy allowed has no connection that could be known or invalid.
+        settled = _by_connection(ruleset, flow, Stage.FORWARD, None, None)
+        if settled is not None:
+            return settled
+    steps: list[Callable[[], Match | None]] = [
+        lambda: _workload_policy(ruleset, Side.EGRESS, incoming, flow.packet),
+        lambda: _workload_policy(ruleset, Side.INGRESS, outgoing, flow.packet),
+        lambda: at_stage(ruleset, Stage.FORWARD, Side.EGRESS, outgoing, flow.packet),
+    ]
+    if last is None:
+        steps.insert(0, lambda: at_stage(ruleset, Stage.FORWARD, Side.INGRESS, incoming, flow.packet))
+    for step in steps:
+        outcome = step()
+        if _denies(outcome):
+            return outcome
+        last = outcome or last
+    return last or FORWARD_DEFAULT
 
 
-def _ahead_of_policy(ruleset: Ruleset, flow: Flow, endpoint: GuardedEndpoint, side: Side) -> Match | None:
-    """Return what is settled before any policy (Calico felix/rules/endpoints.go order)."""
-    verdict = Verdict.ALLOW
-    if flow.ct_state in {CtState.ESTABLISHED, CtState.RELATED}:
-        reason = Reason.ESTABLISHED
-    elif flow.ct_state is CtState.INVALID and ruleset.options.drop_invalid:
-        verdict, reason = Verdict.DENY, Reason.INVALID
-    elif is_failsafe(ruleset, flow.packet, side):
-        reason = Reason.FAILSAFE
-    elif ruleset.options.allow_neighbor_discovery and is_neighbor_discovery(flow.packet):
-        reason = Reason.NEIGHBOR_DISCOVERY
-    else:
+_PATHS = {Direction.IN: _inbound, Direction.OUT: _outbound, Direction.FORWARD: _forwarded}
+
+
+def _named(interface: str | None, flow: Flow) -> str:
+    if interface is None:
+        raise ValueError(f"a flow with direction {flow.direction} needs the name of its interface")
+    return interface
+
+
+def _sees_forwarded(ruleset: Ruleset, interface: str) -> bool:
+    return interface in ruleset.governed or interface in ruleset.workloads or ruleset.wildcard is not None
+
+
+def _denies(match: Match | None) -> TypeGuard[Match]:
+    return match is not None and match.decision is not None and match.decision.verdict is Verdict.DENY
+
+
+def _stage_of(match: Match) -> Stage | None:
+    return match.decision and match.decision.stage
+
+
+def _as_sent(flow: Flow) -> Packet:
+    """Return the packet with its destination before DNAT, as the stages ahead of NAT see it."""
+    packet = flow.packet
+    return packet._replace(
+        dst=packet.dst if flow.original_dst is None else flow.original_dst,
+        dport=packet.dport if flow.original_dport is None else flow.original_dport,
+    )
+
+
+def _before_nat(ruleset: Ruleset, flow: Flow, interface: str) -> Match | None:
+    """Return what untracked or pre-DNAT policy says of a packet that comes in, None for nothing."""
+    packet = _as_sent(flow)
+    untracked = at_stage(ruleset, Stage.UNTRACKED, Side.INGRESS, interface, packet)
+    if untracked is not None:
+        return untracked
+    found = ruleset.chain_for(Stage.PRE_DNAT, Side.INGRESS, interface)
+    if found is None or flow.ct_state in _KNOWN_CONNECTION:
         return None
-    return Match(Decision(verdict, reason, Stage.NORMAL, side, endpoint.name))
+    return _by_connection(ruleset, flow, Stage.PRE_DNAT, Side.INGRESS, found[0].name) or at_stage(
+        ruleset, Stage.PRE_DNAT, Side.INGRESS, interface, packet
+    )
+
+
+def _by_connection(
+    ruleset: Ruleset, flow: Flow, stage: Stage, side: Side | None, endpoint: str | None
+) -> Match | None:
+    """Return what connection tracking settles ahead of any policy (felix/rules/endpoints.go)."""
+    if flow.ct_state in _KNOWN_CONNECTION:
+        return Match(Decision(Verdict.ALLOW, Reason.ESTABLISHED, stage, side, endpoint))
+    if flow.ct_state is CtState.INVALID and ruleset.options.drop_invalid:
+        return Match(Decision(Verdict.DENY, Reason.INVALID, stage, side, endpoint))
+    return None
+
+
+def _workload_policy(ruleset: Ruleset, side: Side, interface: str, packet: Packet) -> Match | None:
+    workload = ruleset.workloads.get(interface)
+    return None if workload is None else workload.chains[Stage.NORMAL, side].classify(packet)
+
+
+def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
+    """Return what a host endpoint's policy says of a packet in one stage, None for nothing.
+
+    Failsafes and neighbor discovery come first. Ahead of `normal` they only end the stage,
+    and the packet is asked again; forwarded traffic has none.
+    """
+    found = ruleset.chain_for(stage, side, interface)
+    if found is None:
+        return None
+    endpoint, chain = found
+    if stage is not Stage.FORWARD:
+        reason = _spared(ruleset, stage, side, packet)
+        if reason is not None:
+            if stage is not Stage.NORMAL:
+                return None
+            return Match(Decision(Verdict.ALLOW, reason, stage, side, endpoint.name))
+    match = chain.classify(packet)
+    return None if match.decision is None else match
+
+
+def _spared(ruleset: Ruleset, stage: Stage, side: Side, packet: Packet) -> Reason | None:
+    if is_failsafe(ruleset, packet, side) or (stage is Stage.UNTRACKED and is_answer(ruleset, packet, side)):
+        return Reason.FAILSAFE
+    if ruleset.options.allow_neighbor_discovery and is_neighbor_discovery(packet):
+        return Reason.NEIGHBOR_DISCOVERY
+    return None
 
 
 def is_failsafe(ruleset: Ruleset, packet: Packet, side: Side) -> bool:
     """Return whether a packet goes to a failsafe port (calico-semantics 3.6)."""
     if side is Side.INGRESS:
-        return any(_hits(failsafe, packet, packet.src) for failsafe in ruleset.failsafe_inbound)
-    return any(_hits(failsafe, packet, packet.dst) for failsafe in ruleset.failsafe_outbound)
+        return any(_hits(failsafe, packet, packet.dport, packet.src) for failsafe in ruleset.failsafe_inbound)
+    return any(_hits(failsafe, packet, packet.dport, packet.dst) for failsafe in ruleset.failsafe_outbound)
 
 
-def _hits(failsafe: Failsafe, packet: Packet, peer: int) -> bool:
-    if failsafe.port != packet.dport or failsafe.protocol != packet.protocol:
+def is_answer(ruleset: Ruleset, packet: Packet, side: Side) -> bool:
+    """Return whether a packet comes from a failsafe port, the other way round.
+
+    Untracked policy has no connection to know an answer by (felix/rules/static.go, raw chains).
+    """
+    if side is Side.INGRESS:
+        return any(
+            _hits(failsafe, packet, packet.sport, packet.src) for failsafe in ruleset.failsafe_outbound
+        )
+    return any(_hits(failsafe, packet, packet.sport, packet.dst) for failsafe in ruleset.failsafe_inbound)
+
+
+def _hits(failsafe: Failsafe, packet: Packet, port: int, peer: int) -> bool:
+    if failsafe.port != port or failsafe.protocol != packet.protocol:
         return False
     net = failsafe.net
     return net is None or (net.family == packet.family and net.first <= peer <= net.last)

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nfq_guard.engine.chain import Match
-from nfq_guard.engine.decide import UNMANAGED, is_failsafe, is_neighbor_discovery
-from nfq_guard.model.decision import Decision, Reason, Verdict
+from nfq_guard.engine.decide import UNMANAGED, at_stage
 from nfq_guard.model.flow import Packet, Side, Stage
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
-    from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
+    from nfq_guard.engine.chain import Match
+    from nfq_guard.engine.ruleset import Ruleset
 
 FLOW_TABLE_SIZE = 65_536
 """Entries in both halves together: a few tens of megabytes at most."""
@@ -61,17 +60,4 @@ class Engine:
         return match
 
     def _judge(self, side: Side, interface: str, packet: Packet) -> Match:
-        endpoint = self.ruleset.endpoint_for(interface)
-        if endpoint is None:
-            return UNMANAGED
-        # The kernel accepts these ahead of the queue; one that arrives all the same (its set is
-        # older than this ruleset for a moment) must not be denied.
-        if is_failsafe(self.ruleset, packet, side):
-            return _early(Reason.FAILSAFE, side, endpoint)
-        if self.ruleset.options.allow_neighbor_discovery and is_neighbor_discovery(packet):
-            return _early(Reason.NEIGHBOR_DISCOVERY, side, endpoint)
-        return endpoint.chains[Stage.NORMAL, side].classify(packet)
-
-
-def _early(reason: Reason, side: Side, endpoint: GuardedEndpoint) -> Match:
-    return Match(Decision(Verdict.ALLOW, reason, Stage.NORMAL, side, endpoint.name))
+        return at_stage(self.ruleset, Stage.NORMAL, side, interface, packet) or UNMANAGED

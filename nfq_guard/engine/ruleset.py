@@ -7,14 +7,16 @@ files' contents, and travels whole (pickled) from the controller to the workers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nfq_guard.engine.chain import Chain
     from nfq_guard.model.addresses import Net
-    from nfq_guard.model.flow import Side, Stage
 
 
 class Failsafe(NamedTuple):
@@ -52,13 +54,25 @@ class Options:
     """False: FelixConfiguration disableConntrackInvalidCheck."""
 
 
+class HostAction(StrEnum):
+    """What a workload's packet to the host gets (FelixConfiguration defaultEndpointToHostAction)."""
+
+    DROP = "Drop"
+    ACCEPT = "Accept"
+    RETURN = "Return"
+    """Left to the tables behind ours: an allow on our side."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardedEndpoint:
-    """A host endpoint's compiled policy."""
+    """A host or workload endpoint's compiled policy."""
 
     name: str
     chains: Mapping[tuple[Stage, Side], Chain]
-    """A missing chain means that the stage has nothing to say in that direction."""
+    """A missing chain means that the stage has nothing to say in that direction.
+
+    A host endpoint always has the two `normal` chains, a workload endpoint has nothing else.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +84,11 @@ class Ruleset:
     """By interface name: interfaces with a host endpoint of their own."""
     wildcard: GuardedEndpoint | None = None
     """Governs every other interface that is not a workload's (`interfaceName: "*"`)."""
+    workloads: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
+    """By interface name: workload endpoints of this node."""
     workload_prefixes: tuple[str, ...] = ("cali",)
-    """Interfaces that start so belong to workloads and have no host endpoint."""
+    """Interfaces that start so belong to workloads and have no host endpoint of their own."""
+    endpoint_to_host: HostAction = HostAction.DROP
     failsafe_inbound: tuple[Failsafe, ...] = ()
     failsafe_outbound: tuple[Failsafe, ...] = ()
     options: Options = Options()
@@ -82,11 +99,33 @@ class Ruleset:
     generation: int = 0
     """Set when installed; 0 before."""
 
+    def is_workload(self, interface: str) -> bool:
+        """Return whether an interface belongs to a workload."""
+        return interface.startswith(self.workload_prefixes)
+
     def endpoint_for(self, interface: str) -> GuardedEndpoint | None:
-        """Return the host endpoint that governs an interface, None where none does."""
+        """Return the host endpoint that governs an interface for the host's own traffic."""
         endpoint = self.governed.get(interface)
         if endpoint is not None:
             return endpoint
-        if self.wildcard is None or interface.startswith(self.workload_prefixes):
-            return None
-        return self.wildcard
+        return None if self.is_workload(interface) else self.wildcard
+
+    def chain_for(self, stage: Stage, side: Side, interface: str) -> tuple[GuardedEndpoint, Chain] | None:
+        """Return what a host endpoint's policy says at an interface, None where it says nothing.
+
+        The wildcard endpoint stands in where Calico lets it: nowhere for untracked policy
+        (endpoint_mgr.go refuses it), before DNAT for every interface whose own endpoint has
+        no such policy, workloads' included, and on forwarded traffic for every interface
+        without an endpoint, workloads' included.
+        """
+        own = self.governed.get(interface)
+        if stage is Stage.NORMAL:
+            endpoint = self.endpoint_for(interface)
+        elif stage is Stage.UNTRACKED:
+            endpoint = own
+        elif stage is Stage.PRE_DNAT:
+            endpoint = own if own is not None and (stage, side) in own.chains else self.wildcard
+        else:
+            endpoint = own or self.wildcard
+        chain = None if endpoint is None else endpoint.chains.get((stage, side))
+        return None if endpoint is None or chain is None else (endpoint, chain)

@@ -71,6 +71,11 @@ class RuleRef(NamedTuple):
     file: str
     line: int
 
+    @property
+    def full_name(self) -> str:
+        """The name, with its namespace where it has one: `shop/allow-web`."""
+        return self.name if self.namespace is None else f"{self.namespace}/{self.name}"
+
 
 class Decision(NamedTuple):
     """A verdict with its decisive step. Made once per compiled rule, shared by packets."""

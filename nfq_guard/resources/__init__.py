@@ -12,15 +12,22 @@ from nfq_guard.resources.groups import (
     BUILT_IN_TIERS,
     DEFAULT_ALLOW_PROFILE,
     GlobalNetworkSet,
+    NetworkSet,
     Profile,
     Tier,
 )
 from nfq_guard.resources.inventory import Inventory, Located
 from nfq_guard.resources.load import load, load_or_raise
-from nfq_guard.resources.policies import GlobalNetworkPolicy
+from nfq_guard.resources.policies import (
+    GlobalNetworkPolicy,
+    NetworkPolicy,
+    StagedGlobalNetworkPolicy,
+    StagedNetworkPolicy,
+)
 from nfq_guard.resources.rules import ICMP, EntityRule, Rule
 from nfq_guard.resources.source import Source
 from nfq_guard.resources.values import Port, Protocol
+from nfq_guard.resources.workloads import WorkloadEndpoint, WorkloadEndpointPort
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -38,13 +45,19 @@ __all__ = [
     "HostEndpoint",
     "Inventory",
     "Located",
+    "NetworkPolicy",
+    "NetworkSet",
     "Port",
     "Profile",
     "ProtoPort",
     "Protocol",
     "Rule",
     "Source",
+    "StagedGlobalNetworkPolicy",
+    "StagedNetworkPolicy",
     "Tier",
+    "WorkloadEndpoint",
+    "WorkloadEndpointPort",
     "load",
     "load_or_raise",
     "parse_failsafes",

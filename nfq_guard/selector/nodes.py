@@ -6,7 +6,7 @@ never changed, compared by content, made once per selector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nfq_guard.selector.errors import quoted
@@ -124,20 +124,24 @@ def render(node: Node) -> str:
             return f"({' || '.join(map(render, operands))})"
 
 
-def prefix_labels(node: Node, prefix: str) -> Node:
-    """Return the same tree over labels named prefix + label."""
+def prefix_labels(node: Node, prefix: str, member: str = "") -> Node:
+    """Return the same tree over labels named prefix + label.
+
+    With `member`, the label that everything inside a namespace has, `all()` stands for
+    whatever has it and `global()` for whatever has it not (Calico libcalico-go updateprocessors).
+    """
     match node:
-        case Has(label):
-            return Has(prefix + label)
-        case Compare(label, operator, value):
-            return Compare(prefix + label, operator, value)
-        case Member(label, values, negated):
-            return Member(prefix + label, values, negated)
+        case All() if member:
+            return Has(member)
+        case Global() if member:
+            return Not(Has(member))
+        case Has(label) | Compare(label) | Member(label):
+            return replace(node, label=prefix + label)
         case Not(operand):
-            return Not(prefix_labels(operand, prefix))
+            return negation(prefix_labels(operand, prefix, member))
         case And(operands):
-            return And(tuple(prefix_labels(operand, prefix) for operand in operands))
+            return And(tuple(prefix_labels(operand, prefix, member) for operand in operands))
         case Or(operands):
-            return Or(tuple(prefix_labels(operand, prefix) for operand in operands))
+            return Or(tuple(prefix_labels(operand, prefix, member) for operand in operands))
         case _:
             return node

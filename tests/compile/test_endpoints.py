@@ -20,12 +20,12 @@ FACTS = facts_of({"node": "host-a", "interfaces": {"eth0": ["10.0.0.1", "fd00::1
 def governed(facts: HostFacts, *endpoints: dict[str, Any], **options: Any) -> Governed:
     inventory = inventory_of(*endpoints)
     options = {"workload_prefixes": ("cali",), **options}
-    return resolve((item.value for item in inventory.host_endpoints), facts, **options)
+    return resolve(inventory.host_endpoints, facts, **options)
 
 
 def names(result: Governed) -> dict[str, str]:
-    found = {interface: endpoint.metadata.name for interface, endpoint in result.interfaces.items()}
-    return found | ({"*": result.wildcard.metadata.name} if result.wildcard else {})
+    found = {interface: endpoint.name for interface, endpoint in result.interfaces.items()}
+    return found | ({"*": result.wildcard.name} if result.wildcard else {})
 
 
 @pytest.mark.conformance

@@ -32,6 +32,8 @@ SELECTORS: dict[str, Callable[[Labels], bool]] = {
     ),
     "zone ends with '2'": lambda labels: labels.get("zone", "x").endswith("2"),
     "has(inherited)": lambda labels: "inherited" in labels,
+    "has(team)": lambda labels: "team" in labels,
+    "!has(team)": lambda labels: "team" not in labels,
     "nobody == 'has this'": lambda _labels: False,
 }
 
@@ -47,8 +49,34 @@ def number(protocol: str | int) -> int:
     return PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
 
 
+def in_namespace(resource: Resource) -> dict[str, str]:
+    namespace = resource["metadata"].get("namespace")
+    return {"projectcalico.org/namespace": namespace} if namespace else {}
+
+
+def lives_in(text: str, labels: Labels) -> bool:
+    """Say what a namespaceSelector says of an endpoint."""
+    if text == "all()":
+        return "projectcalico.org/namespace" in labels
+    if text == "global()":
+        return "projectcalico.org/namespace" not in labels
+    prefix = "pcns."
+    return selects(
+        text, {key[len(prefix) :]: value for key, value in labels.items() if key.startswith(prefix)}
+    )
+
+
 def selects(text: str | None, labels: Labels) -> bool:
     return SELECTORS[text or ""](labels)
+
+
+def original(flow: Resource) -> Resource:
+    """Return a flow as it was before DNAT."""
+    return {
+        **flow,
+        "dst": flow.get("original_dst", flow["dst"]),
+        **({"dport": flow.get("original_dport", flow["dport"])} if "dport" in flow else {}),
+    }
 
 
 class Oracle:
@@ -57,8 +85,11 @@ class Oracle:
     def __init__(self, resources: list[Resource], facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self.heps = [item for item in resources if item["kind"] == "HostEndpoint"]
-        self.policies = [item for item in resources if item["kind"] == "GlobalNetworkPolicy"]
-        self.sets = [item for item in resources if item["kind"] == "GlobalNetworkSet"]
+        self.weps = [item for item in resources if item["kind"] == "WorkloadEndpoint"]
+        self.policies = [
+            item for item in resources if item["kind"] in {"GlobalNetworkPolicy", "NetworkPolicy"}
+        ]
+        self.sets = [item for item in resources if item["kind"] in {"GlobalNetworkSet", "NetworkSet"}]
         self.profiles = {item["metadata"]["name"]: item for item in resources if item["kind"] == "Profile"}
         self.tiers = {item["metadata"]["name"]: item for item in resources if item["kind"] == "Tier"}
         felix = {
@@ -70,30 +101,52 @@ class Oracle:
 
     # --- who governs what -------------------------------------------------------------
 
-    def governing(self, interface: str) -> Resource | None:
+    def is_workload(self, interface: str) -> bool:
         prefixes = [part.strip() for part in self.felix.get("interfacePrefix", "cali").split(",")]
-        if any(interface.startswith(prefix) for prefix in prefixes if prefix):
+        return any(interface.startswith(prefix) for prefix in prefixes if prefix)
+
+    def specific(self, interface: str) -> Resource | None:
+        """Return the host endpoint that governs an interface in its own right."""
+        if self.is_workload(interface) or interface not in self.facts["interfaces"]:
             return None
-        mine = sorted(
-            (hep for hep in self.heps if hep["spec"]["node"] == self.facts["node"]),
-            key=lambda hep: hep["metadata"]["name"],
-        )
-        held = {ip_address(text) for text in self.facts["interfaces"].get(interface, [])}
-        for hep in mine:
+        held = {ip_address(text) for text in self.facts["interfaces"][interface]}
+        for hep in self.mine():
             name = hep["spec"].get("interfaceName", "")
             expected = {ip_address(text) for text in hep["spec"].get("expectedIPs", [])}
-            if name == interface and interface in self.facts["interfaces"]:
+            if name == interface or (not name and expected & held):
                 return hep
-            if not name and expected & held:
-                return hep
-        return next((hep for hep in mine if hep["spec"].get("interfaceName") == "*"), None)
+        return None
 
-    def labels(self, hep: Resource) -> dict[str, str]:
+    def mine(self) -> list[Resource]:
+        heps = (hep for hep in self.heps if hep["spec"]["node"] == self.facts["node"])
+        return sorted(heps, key=lambda hep: hep["metadata"]["name"])
+
+    def wildcard(self) -> Resource | None:
+        return next((hep for hep in self.mine() if hep["spec"].get("interfaceName") == "*"), None)
+
+    def governing(self, interface: str) -> Resource | None:
+        """Return the host endpoint for the host's own traffic at an interface."""
+        if self.is_workload(interface):
+            return None
+        return self.specific(interface) or self.wildcard()
+
+    def workload(self, interface: str) -> Resource | None:
+        if not self.is_workload(interface):
+            return None
+        found = [
+            wep
+            for wep in self.weps
+            if wep["spec"]["node"] == self.facts["node"] and wep["spec"]["interfaceName"] == interface
+        ]
+        found.sort(key=lambda wep: (wep["metadata"]["name"], wep["metadata"]["namespace"]))
+        return found[0] if found else None
+
+    def labels(self, endpoint: Resource) -> dict[str, str]:
         labels: dict[str, str] = {}
-        for name in hep["spec"].get("profiles", []):
+        for name in endpoint["spec"].get("profiles", []):
             for key, value in self.profiles.get(name, {"spec": {}})["spec"].get("labelsToApply", {}).items():
                 labels.setdefault(key, value)
-        return {**labels, **hep["metadata"].get("labels", {})}
+        return {**labels, **endpoint["metadata"].get("labels", {}), **in_namespace(endpoint)}
 
     # --- addresses that selectors stand for -------------------------------------------
 
@@ -106,9 +159,17 @@ class Oracle:
             )
             for hep in self.heps
         ]
+        endpoints += [
+            (
+                self.labels(wep),
+                [ip_network(text) for text in wep["spec"].get("ipNetworks", [])],
+                wep["spec"].get("ports", []),
+            )
+            for wep in self.weps
+        ]
         sets = [
             (
-                item["metadata"].get("labels", {}),
+                {**item["metadata"].get("labels", {}), **in_namespace(item)},
                 [ip_network(text, strict=False) for text in item["spec"].get("nets", [])],
                 [],
             )
@@ -142,7 +203,7 @@ class Oracle:
 
     # --- one rule ---------------------------------------------------------------------
 
-    def matches(self, rule: Resource, flow: Resource) -> bool:
+    def matches(self, rule: Resource, flow: Resource, namespace: str | None = None) -> bool:
         version = flow["src"].version
         if rule.get("ipVersion", version) != version:
             return False
@@ -159,10 +220,17 @@ class Oracle:
                     return False
         source, destination = rule.get("source", {}), rule.get("destination", {})
         return self.side_matches(
-            source, flow["src"], flow.get("sport"), flow["protocol"]
-        ) and self.side_matches(destination, flow["dst"], flow.get("dport"), flow["protocol"])
+            source, namespace, flow["src"], flow.get("sport"), flow["protocol"]
+        ) and self.side_matches(destination, namespace, flow["dst"], flow.get("dport"), flow["protocol"])
 
-    def side_matches(self, side: Resource, address: Any, port: int | None, protocol: int) -> bool:  # noqa: C901
+    def side_matches(  # noqa: C901, PLR0911 - one sentence of the semantics after the other
+        self,
+        side: Resource,
+        namespace: str | None,
+        address: Any,
+        port: int | None,
+        protocol: int,
+    ) -> bool:
         for field in ("nets", "notNets"):
             if side.get(field):
                 nets = [net for net in map(ip_network, side[field]) if net.version == address.version]
@@ -171,19 +239,26 @@ class Oracle:
                 if any(address in net for net in nets) == (field == "notNets"):
                     return False
         selector, not_selector = side.get("selector"), side.get("notSelector")
+        where = side.get("namespaceSelector")
+        confined = namespace is not None and not where and bool(selector or not_selector)
+        positive = bool(selector or where or confined)
 
         def wanted(labels: Labels) -> bool:
+            if confined and labels.get("projectcalico.org/namespace") != namespace:
+                return False
+            if where and not lives_in(where, labels):
+                return False
             return selects(selector, labels) and not (not_selector and selects(not_selector, labels))
 
-        if selector and not self.among(wanted, address):
+        if positive and not self.among(wanted, address):
             return False
         if (
             not_selector
-            and not selector
+            and not positive
             and self.among(lambda labels: selects(not_selector, labels), address)
         ):
             return False
-        among = wanted if selector else lambda _labels: True
+        among = wanted if positive else lambda _labels: True
         if side.get("ports") and not any(
             self.port_matches(item, among, address, protocol, port) for item in side["ports"]
         ):
@@ -231,42 +306,176 @@ class Oracle:
                 return True
         return False
 
+    def answered(self, flow: Resource, side: str) -> bool:
+        """Return whether a packet comes from a failsafe port of the other direction."""
+        turned = {
+            **flow,
+            "src": flow["dst"],
+            "dst": flow["src"],
+            "sport": flow.get("dport"),
+            "dport": flow.get("sport"),
+        }
+        return self.failsafe({**turned, "direction": "out" if side == "ingress" else "in"})
+
+    def spared(self, flow: Resource, side: str, *, untracked: bool) -> str | None:
+        if self.failsafe({**flow, "direction": "in" if side == "ingress" else "out"}):
+            return "failsafe"
+        if untracked and self.answered(flow, side):
+            return "failsafe"
+        if flow["protocol"] == 58 and flow["src"].version == 6 and 133 <= flow["icmp_type"] <= 137:
+            return "neighbor-discovery"
+        return None
+
     def decide(self, flow: Resource) -> dict[str, Any]:
-        """Return verdict, reason, endpoint, tier, policy (kind, name) and rule for one flow."""
-        inbound = flow["direction"] == "in"
-        hep = self.governing(flow["in_interface" if inbound else "out_interface"])
-        answer = {"endpoint": hep and hep["metadata"]["name"], "tier": None, "policy": None, "rule": None}
+        """Return verdict, reason, stage, endpoint, tier, policy (kind, name) and rule for one flow."""
+        told = {"stage": None, "endpoint": None, "tier": None, "policy": None, "rule": None}
+        return {**told, **getattr(self, f"decide_{flow['direction']}")(flow)}
+
+    def decide_in(self, flow: Resource) -> dict[str, Any]:
+        interface = flow["in_interface"]
+        if self.is_workload(interface):
+            return self.workload_to_host(flow, interface)
+        hep = self.governing(interface)
         if hep is None:
-            return {**answer, "verdict": "allow", "reason": "unmanaged"}
+            return {"verdict": "allow", "reason": "unmanaged"}
+        return self.before_nat(flow, interface) or self.normal(flow, hep, "ingress")
+
+    def decide_out(self, flow: Resource) -> dict[str, Any]:
+        interface = flow["out_interface"]
+        if self.is_workload(interface):
+            return {"verdict": "allow", "reason": "host-to-workload"}
+        hep = self.governing(interface)
+        if hep is None:
+            return {"verdict": "allow", "reason": "unmanaged"}
+        own = self.specific(interface)
+        untracked = own and self.early_stage("untracked", original(flow), own, "egress")
+        return untracked or self.normal(flow, hep, "egress")
+
+    def workload_to_host(self, flow: Resource, interface: str) -> dict[str, Any]:
+        before = self.before_nat(flow, interface)
+        if before and before["verdict"] == "deny":
+            return before
+        wep = self.workload(interface)
+        told = {"stage": "normal", "endpoint": wep and wep["metadata"]["name"]}
+        known = self.by_connection(flow)
+        if known:
+            return {**told, **known}
+        if flow["protocol"] == 58 and flow["src"].version == 6:
+            if flow["icmp_type"] in {133, 135, 136}:
+                return {**told, "verdict": "allow", "reason": "neighbor-discovery"}
+            if flow["icmp_type"] in {130, 131, 132}:
+                return {**told, "stage": None, "verdict": "allow", "reason": "endpoint-to-host"}
+        if wep:
+            outcome = self.workload_policy(wep, flow, "egress")
+            if outcome["verdict"] == "deny":
+                return outcome
+        action = self.felix.get("defaultEndpointToHostAction", "Drop")
+        return {
+            **told,
+            "stage": None,
+            "verdict": "deny" if action == "Drop" else "allow",
+            "reason": "endpoint-to-host",
+        }
+
+    def decide_forward(self, flow: Resource) -> dict[str, Any]:
+        incoming, outgoing = flow["in_interface"], flow["out_interface"]
+        in_hep = self.specific(incoming) or self.wildcard()
+        out_hep = self.specific(outgoing) or self.wildcard()
+        in_wep, out_wep = self.workload(incoming), self.workload(outgoing)
+        if not (in_hep or out_hep or in_wep or out_wep):
+            return {"verdict": "allow", "reason": "unmanaged"}
+        before = self.before_nat(flow, incoming)
+        if before and before["verdict"] == "deny":
+            return before
+        if not (before and before["stage"] == "untracked"):
+            known = self.by_connection(flow)
+            if known:
+                return {"stage": "forward", **known}
+        allowed = before
+        steps = []
+        if in_hep and not before:
+            steps.append(lambda: self.early_stage("forward", flow, in_hep, "ingress"))
+        if in_wep:
+            steps.append(lambda: self.workload_policy(in_wep, flow, "egress"))
+        if out_wep:
+            steps.append(lambda: self.workload_policy(out_wep, flow, "ingress"))
+        if out_hep:
+            steps.append(lambda: self.early_stage("forward", flow, out_hep, "egress"))
+        for step in steps:
+            outcome = step()
+            if outcome and outcome["verdict"] == "deny":
+                return outcome
+            allowed = outcome or allowed
+        return allowed or {"verdict": "allow", "reason": "forward-default", "stage": "forward"}
+
+    def before_nat(self, flow: Resource, interface: str) -> dict[str, Any] | None:
+        own = self.specific(interface)
+        if own:
+            untracked = self.early_stage("untracked", original(flow), own, "ingress")
+            if untracked:
+                return untracked
+        hep = own if own and self.stage_policies("pre-dnat", own, "ingress") else self.wildcard()
+        if not hep or not self.stage_policies("pre-dnat", hep, "ingress"):
+            return None
+        if flow.get("ct_state") in {"established", "related"}:
+            return None
+        known = self.by_connection(flow)
+        if known:
+            return {"stage": "pre-dnat", "endpoint": hep["metadata"]["name"], **known}
+        return self.early_stage("pre-dnat", original(flow), hep, "ingress")
+
+    def by_connection(self, flow: Resource) -> dict[str, Any] | None:
         state = flow.get("ct_state", "new")
         if state in {"established", "related"}:
-            return {**answer, "verdict": "allow", "reason": "established"}
+            return {"verdict": "allow", "reason": "established"}
         if state == "invalid" and not self.felix.get("disableConntrackInvalidCheck"):
-            return {**answer, "verdict": "deny", "reason": "invalid"}
-        if self.failsafe(flow):
-            return {**answer, "verdict": "allow", "reason": "failsafe"}
-        if flow["protocol"] == 58 and flow["src"].version == 6 and 133 <= flow["icmp_type"] <= 137:
-            return {**answer, "verdict": "allow", "reason": "neighbor-discovery"}
-        return {**answer, **self.policy_decides(hep, flow, "ingress" if inbound else "egress")}
+            return {"verdict": "deny", "reason": "invalid"}
+        return None
 
-    def policy_decides(self, hep: Resource, flow: Resource, side: str) -> dict[str, Any]:
-        labels = self.labels(hep)
+    def normal(self, flow: Resource, hep: Resource, side: str) -> dict[str, Any]:
+        told = {"stage": "normal", "endpoint": hep["metadata"]["name"]}
+        known = self.by_connection(flow)
+        if known:
+            return {**told, **known}
+        spared = self.spared(flow, side, untracked=False)
+        if spared:
+            return {**told, "verdict": "allow", "reason": spared}
+        outcome = self.walk("normal", hep, flow, side) or self.profiles_decide(hep, flow, side)
+        return {**told, **outcome}
+
+    def workload_policy(self, wep: Resource, flow: Resource, side: str) -> dict[str, Any]:
+        told = {"stage": "normal", "endpoint": wep["metadata"]["name"]}
+        return {**told, **(self.walk("normal", wep, flow, side) or self.profiles_decide(wep, flow, side))}
+
+    def early_stage(self, stage: str, flow: Resource, hep: Resource, side: str) -> dict[str, Any] | None:
+        """Return what a stage that may have no opinion says."""
+        if stage != "forward" and self.spared(flow, side, untracked=stage == "untracked"):
+            return None
+        outcome = self.walk(stage, hep, flow, side)
+        return outcome and {"stage": stage, "endpoint": hep["metadata"]["name"], **outcome}
+
+    def stage_policies(self, stage: str, endpoint: Resource, side: str) -> list[Resource]:
+        labels = self.labels(endpoint)
+        return [policy for policy in self.policies if self.applies(stage, policy, labels, side)]
+
+    def walk(self, stage: str, endpoint: Resource, flow: Resource, side: str) -> dict[str, Any] | None:
+        mine = self.stage_policies(stage, endpoint, side)
         for tier in self.sorted_tiers():
-            policies = [policy for policy in self.sorted_policies(tier) if self.applies(policy, labels, side)]
+            policies = [policy for policy in self.sorted_policies(tier) if policy in mine]
             if not policies:
                 continue
-            outcome = self.walk_tier(tier, policies, flow, side)
+            outcome = self.walk_tier(tier, policies, flow, side, ends=stage in {"normal", "forward"})
             if outcome is not None:
                 return outcome
-        return self.profiles_decide(hep, flow, side)
+        return None
 
     def walk_tier(
-        self, tier: str, policies: list[Resource], flow: Resource, side: str
+        self, tier: str, policies: list[Resource], flow: Resource, side: str, *, ends: bool
     ) -> dict[str, Any] | None:
         for policy in policies:
-            name = policy["metadata"]["name"]
+            name, namespace = policy["metadata"]["name"], policy["metadata"].get("namespace")
             for index, rule in enumerate(policy["spec"].get(side, [])):
-                if rule["action"] == "Log" or not self.matches(rule, flow):
+                if rule["action"] == "Log" or not self.matches(rule, flow, namespace):
                     continue
                 if rule["action"] == "Pass":
                     return None
@@ -274,10 +483,10 @@ class Oracle:
                     "verdict": rule["action"].lower(),
                     "reason": "policy",
                     "tier": tier,
-                    "policy": ("GlobalNetworkPolicy", name),
+                    "policy": (policy["kind"], name),
                     "rule": index,
                 }
-        if self.tiers.get(tier, {"spec": {}})["spec"].get("defaultAction", "Deny") == "Pass":
+        if not ends or self.tiers.get(tier, {"spec": {}})["spec"].get("defaultAction", "Deny") == "Pass":
             return None
         return {"verdict": "deny", "reason": "tier-default", "tier": tier}
 
@@ -303,15 +512,28 @@ class Oracle:
             return [{"action": "Deny"}]
         return list(self.profiles[name]["spec"].get(side, []))
 
-    def applies(self, policy: Resource, labels: Labels, side: str) -> bool:
+    def applies(self, stage: str, policy: Resource, labels: Labels, side: str) -> bool:
         spec = policy["spec"]
         types = spec.get("types")
         if not types:
             types = ["Ingress"] if spec.get("ingress") or not spec.get("egress") else []
             types = [*types, "Egress"] if spec.get("egress") else types
-        if side.capitalize() not in types or spec.get("doNotTrack") or spec.get("preDNAT"):
+        if side.capitalize() not in types or stage not in self.stages_of(spec):
+            return False
+        namespace = policy["metadata"].get("namespace")
+        if namespace and labels.get("projectcalico.org/namespace") != namespace:
+            return False
+        where = spec.get("namespaceSelector")
+        if where and not lives_in(where, labels):
             return False
         return selects(spec.get("selector"), labels)
+
+    def stages_of(self, spec: Resource) -> set[str]:
+        if spec.get("doNotTrack"):
+            return {"untracked"}
+        if spec.get("preDNAT"):
+            return {"pre-dnat"}
+        return {"normal", "forward"} if spec.get("applyOnForward") else {"normal"}
 
     def sorted_tiers(self) -> list[str]:
         names = {policy["spec"].get("tier", "default") for policy in self.policies}
@@ -329,6 +551,8 @@ class Oracle:
             members,
             key=lambda policy: (
                 policy["spec"].get("order", math.inf),
-                f"{policy['metadata']['name']}//GlobalNetworkPolicy".encode(),
+                "/".join(
+                    (policy["metadata"]["name"], policy["metadata"].get("namespace", ""), policy["kind"])
+                ).encode(),
             ),
         )

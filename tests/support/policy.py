@@ -57,6 +57,8 @@ def flow_of(flow: Mapping[str, Any]) -> Flow:
         flow.get("in_interface"),
         flow.get("out_interface"),
         CtState(flow.get("ct_state", "new")),
+        int(ip_address(str(flow["original_dst"]))) if "original_dst" in flow else None,
+        flow.get("original_dport"),
     )
 
 

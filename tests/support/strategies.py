@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ FACTS = {
         "eth1": ["10.1.0.1"],
         "lo": ["127.0.0.1", "::1"],
         "cali1": ["10.2.0.1"],
+        "cali2": ["10.2.0.2"],
     },
 }
 ADDRESSES = {
@@ -31,6 +33,8 @@ ADDRESSES = {
     ],
     6: ["fd00::1", "fd00::2", "fd00:0:0:1::1", "2001:db8::7", "::1", "::", "ff02::1"],
 }
+PARSED = {family: [ip_address(text) for text in texts] for family, texts in ADDRESSES.items()}
+INTERFACES = ["eth0", "eth0", "eth0", "eth1", "lo", "cali1", "cali2", "eth9"]
 NETS = {
     4: [
         "10.0.0.0/24",
@@ -51,6 +55,7 @@ LABELS = {"role": ["web", "db", "x"], "zone": ["a1", "b2", ""]}
 
 selectors = st.sampled_from(sorted(SELECTORS))
 non_empty_selectors = st.sampled_from(sorted(set(SELECTORS) - {""}))
+namespace_selectors = st.sampled_from(["all()", "global()", "has(team)", "!has(team)"])
 labels = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in LABELS.items()})
 
 
@@ -61,23 +66,25 @@ def some(values: list[Any], most: int = 2) -> st.SearchStrategy[list[Any]]:
 @st.composite
 def entities(draw: st.DrawFn, family: int, *, numeric: bool, named: bool) -> dict[str, Any]:
     entity: dict[str, Any] = {}
-    if draw(st.integers(0, 3)) == 0:
-        entity["nets"] = draw(some(NETS[family]))
     if draw(st.integers(0, 5)) == 0:
+        entity["nets"] = draw(some(NETS[family]))
+    if draw(st.integers(0, 9)) == 0:
         # The negation of everything is refused at load.
         entity["notNets"] = draw(some([net for net in NETS[family] if not net.endswith("/0")]))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 7)) == 0:
         entity["selector"] = draw(non_empty_selectors)
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 9)) == 0:
         entity["notSelector"] = draw(non_empty_selectors)
+    if draw(st.integers(0, 11)) == 0:
+        entity["namespaceSelector"] = draw(namespace_selectors)
     choices: list[Any] = []
     if numeric:
         choices += [*PORTS, "1:100", "443:9000"]
     if named:
         choices += PORT_NAMES
-    if choices and draw(st.integers(0, 2)) == 0:
-        entity["ports"] = draw(some(choices, 3))
     if choices and draw(st.integers(0, 4)) == 0:
+        entity["ports"] = draw(some(choices, 3))
+    if choices and draw(st.integers(0, 7)) == 0:
         entity["notPorts"] = draw(some(choices, 3))
     return entity
 
@@ -88,7 +95,7 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
         "action": draw(st.sampled_from(["Allow", "Allow", "Deny", "Deny", "Pass", "Log"]))
     }
     family = draw(st.sampled_from([4, 4, 6]))
-    protocol = draw(st.none() | st.sampled_from(PROTOCOLS))
+    protocol = draw(st.sampled_from([None] * 12 + PROTOCOLS))
     if protocol is not None:
         rule["protocol"] = protocol
     if draw(st.integers(0, 5)) == 0:
@@ -121,7 +128,7 @@ rule_lists = st.lists(rules(), max_size=4)
 
 @st.composite
 def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = {"selector": draw(selectors)}
+    spec: dict[str, Any] = {"selector": draw(st.sampled_from([""] * 10) | selectors)}
     for side in ("ingress", "egress"):
         found = draw(rule_lists)
         if found or draw(st.booleans()):
@@ -132,7 +139,44 @@ def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
         spec["order"] = draw(st.sampled_from([-1.5, 0, 10, 10, 1000]))
     if draw(st.booleans()):
         spec["tier"] = draw(st.sampled_from(["default", "first", "second", "undeclared"]))
+    if draw(st.integers(0, 3)) == 0:
+        return {"kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+    if draw(st.integers(0, 7)) == 0:
+        spec["namespaceSelector"] = draw(st.sampled_from(["all()", "has(team)", "!has(team)"]))
+    stage = draw(st.sampled_from(["normal", "normal", "forward", "forward", "pre-dnat", "untracked"]))
+    if stage != "normal":
+        spec["applyOnForward"] = True
+    if stage == "untracked":
+        spec["doNotTrack"] = True
+    if stage == "pre-dnat":
+        spec["preDNAT"] = True
+        spec.pop("egress", None)
+        spec.pop("types", None)
     return {"kind": "GlobalNetworkPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+@st.composite
+def workload_endpoints(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "node": draw(st.sampled_from([NODE, NODE, "other"])),
+        "interfaceName": draw(st.sampled_from(["cali1", "cali1", "cali2", "eth1"])),
+        "ipNetworks": draw(
+            some([f"{text}/32" for text in ADDRESSES[4]] + [f"{text}/128" for text in ADDRESSES[6]])
+        ),
+        "profiles": draw(
+            st.lists(st.sampled_from(["kns.shop", "rules", "missing"]), max_size=2, unique=True)
+        ),
+    }
+    if draw(st.booleans()):
+        port = {
+            "name": draw(st.sampled_from(PORT_NAMES)),
+            "protocol": "TCP",
+            "port": draw(st.sampled_from(PORTS)),
+        }
+        spec["ports"] = [port]
+    namespace = draw(st.sampled_from(["shop", "other"]))
+    metadata = {"name": name, "namespace": namespace, "labels": draw(labels)}
+    return {"kind": "WorkloadEndpoint", "metadata": metadata, "spec": spec}
 
 
 @st.composite
@@ -140,7 +184,7 @@ def host_endpoints(draw: st.DrawFn, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = {"node": draw(st.sampled_from([NODE, NODE, NODE, "other"]))}
     every = ADDRESSES[4][:6] + ADDRESSES[6][:5]
     if draw(st.booleans()):
-        spec["interfaceName"] = draw(st.sampled_from(["eth0", "eth1", "lo", "*", "gone"]))
+        spec["interfaceName"] = draw(st.sampled_from(["eth0", "eth0", "*", "eth1", "lo", "gone"]))
     if "interfaceName" not in spec or draw(st.booleans()):
         spec["expectedIPs"] = draw(some(every, 3))
     if draw(st.booleans()):
@@ -178,6 +222,14 @@ def inventories(draw: st.DrawFn) -> list[dict[str, Any]]:
         draw(host_endpoints(name)) for name in ("hep-b", "hep-a", "hep-c")[: draw(st.integers(1, 3))]
     ]
     resources += [draw(network_sets(name)) for name in ("set-a", "set-b")[: draw(st.integers(0, 2))]]
+    resources += [draw(workload_endpoints(name)) for name in ("wep-b", "wep-a")[: draw(st.integers(0, 2))]]
+    resources.append(
+        {
+            "kind": "Profile",
+            "metadata": {"name": "kns.shop"},
+            "spec": {"labelsToApply": {"pcns.team": "blue"}},
+        }
+    )
     tiers = {"first": st.sampled_from([1, 200]), "second": st.sampled_from([100, 2_000_000])}
     for name, orders in tiers.items():
         spec: dict[str, Any] = {}
@@ -221,30 +273,37 @@ def felix_configurations(draw: st.DrawFn, name: str) -> dict[str, Any]:
         spec["disableConntrackInvalidCheck"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
         spec["interfacePrefix"] = draw(st.sampled_from(["cali", "eth1,cali", "tap"]))
+    if draw(st.booleans()):
+        spec["defaultEndpointToHostAction"] = draw(st.sampled_from(["Drop", "Accept", "Return"]))
     return {"kind": "FelixConfiguration", "metadata": {"name": name}, "spec": spec}
 
 
-@st.composite
-def flows(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a flow with addresses as `ipaddress` objects and protocols as numbers."""
-    family = draw(st.sampled_from([4, 4, 6]))
-    direction = draw(st.sampled_from(["in", "out"]))
-    protocol = draw(st.sampled_from([6, 6, 6, 17, 17, 132, 136, 47, 1, 58]))
+def random_flow(chance: Random) -> dict[str, Any]:
+    """Return a flow with addresses as `ipaddress` objects and protocols as numbers."""
+    family = chance.choice([4, 4, 6])
+    direction = chance.choice(["in", "out", "forward", "forward"])
+    protocol = chance.choice([6, 6, 6, 17, 17, 132, 136, 47, 1, 58])
     flow: dict[str, Any] = {
         "direction": direction,
-        f"{direction}_interface": draw(st.sampled_from(["eth0", "eth0", "eth1", "lo", "cali1", "eth9"])),
         "protocol": protocol,
-        "src": ip_address(draw(st.sampled_from(ADDRESSES[family]))),
-        "dst": ip_address(draw(st.sampled_from(ADDRESSES[family]))),
+        "src": chance.choice(PARSED[family]),
+        "dst": chance.choice(PARSED[family]),
     }
-    if protocol in {6, 17, 132, 136} and draw(st.integers(0, 9)):
-        flow["sport"] = draw(st.sampled_from([*PORTS, 40000]))
-        flow["dport"] = draw(st.sampled_from(PORTS))
+    for side in ("in", "out"):
+        if direction in {side, "forward"}:
+            flow[f"{side}_interface"] = chance.choice(INTERFACES)
+    if protocol in {6, 17, 132, 136} and chance.random() < 0.9:
+        flow["sport"] = chance.choice([*PORTS, 40000])
+        flow["dport"] = chance.choice(PORTS)
     if protocol == {4: 1, 6: 58}[family]:
-        flow["icmp_type"] = draw(st.sampled_from([0, 8, 128, 132, 133, 135, 137, 138]))
-        flow["icmp_code"] = draw(st.sampled_from([0, 1, 255]))
+        flow["icmp_type"] = chance.choice([0, 8, 128, 131, 132, 133, 134, 135, 137, 138])
+        flow["icmp_code"] = chance.choice([0, 1, 255])
     elif protocol in {1, 58}:
         flow["icmp_type"], flow["icmp_code"] = -1, -1
-    if draw(st.integers(0, 9)) == 0:
-        flow["ct_state"] = draw(st.sampled_from(["established", "related", "invalid", "untracked", "new"]))
+    if chance.random() < 0.25:
+        flow["original_dst"] = chance.choice(PARSED[family])
+        if "dport" in flow:
+            flow["original_dport"] = chance.choice(PORTS)
+    if chance.random() < 0.15:
+        flow["ct_state"] = chance.choice(["established", "related", "invalid", "untracked", "new"])
     return flow
