@@ -19,22 +19,20 @@ from netfilterqueue import COPY_NONE, NetfilterQueue
 
 from nfq_guard.adapters.command import KernelError
 from nfq_guard.adapters.procfs import queue_holder
+from nfq_guard.kernel.gates import ALLOW, DENY, GATES, LOCAL_OUT, PASS, REJECT, Outcome, Verb, outcome
+from nfq_guard.kernel.marks import Code
 from nfq_guard.kernel.plan import FailMode
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Gate
 
 if TYPE_CHECKING:
     from netfilterqueue import Packet
 
     from nfq_guard.kernel.plan import KernelSettings
 
-DENY, ALLOW, PASS = 0, 1, 2
-"""Answers of a judge. PASS accepts this one packet and remembers nothing: fail-open."""
+__all__ = ["ALLOW", "DENY", "PASS", "REJECT", "Judge", "QueueReader"]
 
-Judge = Callable[[int, int, int, bytes], int]
-"""(hook, ifindex in, ifindex out, the packet's beginning from its IP header on) -> answer."""
-
-HOOK_SIDE = {1: Side.INGRESS, 3: Side.EGRESS}
-"""Whose rules a packet meets, by the hook that queued it (NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT)."""
+Judge = Callable[[Gate, int, int, bytes], int]
+"""(where it is asked, ifindex in, ifindex out, the packet's beginning from its IP header on) -> answer."""
 
 MAX_LENGTH = 4096
 """Packets that may wait. At 20,000 verdicts a second the last of them waits 0.2 s."""
@@ -68,11 +66,27 @@ class _BudgetSpentError(Exception):
     """Leaves NetfilterQueue.run() between two packets; it knows no other way."""
 
 
+class _Door:
+    """A gate, and what the kernel is told for each answer there."""
+
+    __slots__ = ("gate", "outcomes")
+
+    def __init__(self, hook: int, code: Code) -> None:
+        self.gate = GATES[hook, code]
+        self.outcomes = {answer: outcome(hook, code, answer) for answer in (DENY, ALLOW, PASS, REJECT)}
+
+
+_DROP = Outcome(Verb.DROP)
+_NOWHERE = _Door(LOCAL_OUT, Code.NONE)
+"""Stands for a packet that no rule of ours can have queued: never judged, the fail mode decides."""
+_HOOK_BITS = 3
+
+
 class QueueReader:
     """Binds a queue and puts its packets to a judge. Single-threaded; poll `fileno()`.
 
-    `judge(hook, in_ifindex, out_ifindex, payload)` returns DENY, ALLOW or PASS. If it raises,
-    the packet gets what the fail mode says, and `run` passes the exception on.
+    `judge(gate, in_ifindex, out_ifindex, payload)` returns one of kernel/gates.py's answers. If it
+    raises, the packet gets what the fail mode says, and `run` passes the exception on.
     """
 
     def __init__(
@@ -86,8 +100,13 @@ class QueueReader:
     ) -> None:
         """Bind. KernelError if the kernel refuses, naming the process that holds the queue."""
         self._judge = judge
-        self._allowed = settings.packet_mark.allowed
+        mark = settings.packet_mark
+        self._codes = mark.codes
+        self._ours = mark.mask
+        self._doors = {hook | mark.value(code) << _HOOK_BITS: _Door(hook, code) for hook, code in GATES}
+        self._marks = {code: mark.value(code) for code in Code}
         self._open = settings.fail_mode is FailMode.OPEN
+        self._unjudged = PASS if self._open else DENY
         self._left = 0
         self._queue = NetfilterQueue()
         # Nothing is copied, hence nothing queued, until the flags stand.
@@ -115,15 +134,18 @@ class QueueReader:
 
     def _packet(self, packet: Packet) -> None:
         # A packet without a verdict would wait for ever: whatever goes wrong, it gets one.
-        answer = PASS if self._open else DENY
+        answer = self._unjudged
+        door = self._doors.get(packet.hook | (packet.mark & self._codes) << _HOOK_BITS, _NOWHERE)
         try:
-            answer = self._judge(packet.hook, packet.indev, packet.outdev, packet.get_payload())
+            if door is not _NOWHERE:
+                answer = self._judge(door.gate, packet.indev, packet.outdev, packet.get_payload())
         finally:
-            if answer == ALLOW:
-                # "Once more": our base chain sees the bit, takes it off again and stamps.
-                packet.set_mark(packet.mark | self._allowed)
+            verb, code = door.outcomes.get(answer, _DROP)
+            if code is not None:
+                packet.set_mark(packet.mark & ~self._ours | self._marks[code])
+            if verb is Verb.REPEAT:
                 packet.repeat()
-            elif answer == PASS:
+            elif verb is Verb.ACCEPT:
                 packet.accept()
             else:
                 packet.drop()

@@ -1,8 +1,9 @@
 """The table in the kernel: made, adopted, reloaded, read back, removed.
 
 Owns every change to table `inet nfq_guard` of the network namespace of the calling
-thread. Must never touch another table, nor unregister a base chain on a reload (the
-kernel would drop every packet that waits in any queue of the namespace).
+thread. Must never touch another table, nor unregister a base chain on a reload unless
+policy needs its section no longer (the kernel then drops every packet that waits in any
+queue of the namespace).
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from nfq_guard.kernel.render import (
     SKELETON,
     SKELETON_COMMENT,
     TABLE,
-    base_chain_names,
     queue_comment,
     render_delete,
     render_groundwork,
     render_reload,
     render_table,
+    standing_sections,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nfq_guard.kernel.plan import KernelPlan
+    from nfq_guard.kernel.plan import KernelPlan, Section
 
 __all__ = ["BaseChain", "Count", "KernelError", "Snapshot", "Table", "probe_queue_target"]
 
@@ -77,11 +78,20 @@ class Snapshot:
     """The remark on the rule that queues, empty if there is no such rule."""
 
     @property
-    def sound(self) -> bool:
-        """Whether every base chain is there and says what this version's skeleton says."""
+    def sections(self) -> frozenset[Section] | None:
+        """The sections of which every base chain is there and says what this version's says.
+
+        None where something is missing, left over or different.
+        """
         remark = (f"{SKELETON_COMMENT} {SKELETON}",)
-        names = frozenset(chain.name for chain in self.base_chains)
-        return names == base_chain_names() and all(chain.rules == remark for chain in self.base_chains)
+        if any(chain.rules != remark for chain in self.base_chains):
+            return None
+        return standing_sections(frozenset(chain.name for chain in self.base_chains))
+
+    @property
+    def sound(self) -> bool:
+        """Whether the table can be reloaded."""
+        return self.sections is not None
 
 
 class Table:
@@ -193,7 +203,9 @@ class Table:
     def _reload(self, plan: KernelPlan, found: Snapshot) -> None:
         if self._target is QueueTarget.XT and found.queue != queue_comment(self._settings):
             put_queue_rule(self._settings)
-        _load(render_reload(plan, self._settings, target=self._target))
+        standing = found.sections
+        assert standing is not None, "only a sound table is reloaded"  # noqa: S101
+        _load(render_reload(plan, self._settings, target=self._target, standing=standing))
 
     def _replace(self, plan: KernelPlan) -> None:
         self._insist_on_ours()

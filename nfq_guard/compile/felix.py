@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nfq_guard.engine.ruleset import DenyAction
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX, FelixConfigurationSpec
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ def _lowest_first(*configurations: FelixConfiguration | None) -> Iterable[FelixC
 def workload_prefixes(spec: FelixConfigurationSpec) -> tuple[str, ...]:
     """Return the prefixes of workload interface names (interfacePrefix is a comma list)."""
     return tuple(prefix for part in spec.interface_prefix.split(",") if (prefix := part.strip()))
+
+
+def deny_action(spec: FelixConfigurationSpec) -> DenyAction:
+    """Return what denied packets get: nftables' field where it is set, else iptables'."""
+    set_fields = spec.model_fields_set
+    field = "nftables" if "nftables_filter_deny_action" in set_fields else "iptables"
+    action: str = getattr(spec, f"{field}_filter_deny_action") or DenyAction.DROP
+    return DenyAction(action.capitalize())
 
 
 def excluded(spec: FelixConfigurationSpec, interface: str) -> bool:

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from nfq_guard.compile.addresses import AddressBook, endpoint_labels
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
-from nfq_guard.compile.felix import effective_felix, excluded, workload_prefixes
+from nfq_guard.compile.felix import deny_action, effective_felix, excluded, workload_prefixes
 from nfq_guard.compile.policies import PolicyIndex
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
+from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nfq_guard.engine.chain import Chain
     from nfq_guard.model.host import HostFacts
-    from nfq_guard.model.problem import Problem
     from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
 
 
@@ -66,12 +66,32 @@ def compile_ruleset(
         failsafe_inbound=_failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND),
         failsafe_outbound=_failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND),
         options=replace(
-            options, drop_invalid=options.drop_invalid and not felix.disable_conntrack_invalid_check
+            options,
+            drop_invalid=options.drop_invalid and not felix.disable_conntrack_invalid_check,
+            deny_action=deny_action(felix),
         ),
         counter_keys=compiler.counters.keys,
         endpoint_status=governed.status,
     )
-    return Compiled(ruleset, inventory.warnings)
+    return Compiled(ruleset, (*inventory.warnings, *_unheard(governed.wildcard, ruleset)))
+
+
+def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterator[Problem]:
+    """Yield a warning if untracked policy selects the `*` endpoint: Calico ignores it there."""
+    chains = {} if ruleset.wildcard is None else ruleset.wildcard.chains
+    if wildcard is None or not any(stage is Stage.UNTRACKED for stage, _ in chains):
+        return
+    message = "doNotTrack policy selects this endpoint and is ignored: it needs an endpoint for one interface"
+    field = "spec.interfaceName"
+    yield Problem(
+        wildcard.position(field),
+        "no-effect",
+        message,
+        field,
+        wildcard.kind,
+        wildcard.name,
+        severity=Severity.WARNING,
+    )
 
 
 class _EndpointCompiler:

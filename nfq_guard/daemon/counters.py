@@ -15,7 +15,7 @@ from itertools import accumulate, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Side, Stage
 from nfq_guard.packet import UnparsableReason
 
 if TYPE_CHECKING:
@@ -54,7 +54,16 @@ class Word(IntEnum):
     """Log lines that found the way to the controller full."""
 
 
-VERDICTS: tuple[tuple[Reason, Verdict, Side], ...] = tuple(product(Reason, Verdict, Side))
+class VerdictLabels(NamedTuple):
+    """How a verdict is told from others wherever they are counted."""
+
+    reason: str
+    verdict: str
+    direction: str
+    stage: str
+
+
+VERDICTS: tuple[tuple[Reason, Verdict, Side, Stage], ...] = tuple(product(Reason, Verdict, Side, Stage))
 UNPARSABLE: tuple[UnparsableReason, ...] = tuple(UnparsableReason)
 
 _SIZES = (len(Word), len(VERDICTS), len(LATENCY_BOUNDS_NS) + 1, len(UNPARSABLE), POLICY_SLOTS)
@@ -100,10 +109,10 @@ class Reader:
         """Return the count of a policy slot."""
         return self.word(POLICY_BASE + slot)
 
-    def verdicts(self) -> Iterator[tuple[Reason, Verdict, Side, int]]:
-        """Yield every (reason, verdict, side) with its count."""
-        for (reason, verdict, side), index in VERDICT_WORD.items():
-            yield reason, verdict, side, self.word(index)
+    def verdicts(self) -> Iterator[tuple[VerdictLabels, int]]:
+        """Yield every (reason, verdict, direction, stage) with its count."""
+        for key, index in VERDICT_WORD.items():
+            yield VerdictLabels(*map(str, key)), self.word(index)
 
     def unparsable(self) -> Iterator[tuple[UnparsableReason, int]]:
         """Yield every reason why bytes could not be judged, with its count."""

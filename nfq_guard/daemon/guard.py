@@ -19,6 +19,7 @@ from nfq_guard.adapters.http import HttpServer, Sources
 from nfq_guard.adapters.nft import Table, probe_queue_target
 from nfq_guard.adapters.tablewatch import TableWatch
 from nfq_guard.daemon import protocol
+from nfq_guard.daemon.counters import VerdictLabels
 from nfq_guard.daemon.enforcer import Enforcer, NotEnforcedError
 from nfq_guard.daemon.loop import Loop
 from nfq_guard.daemon.metrics import GuardCollector
@@ -32,7 +33,7 @@ from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.daemon.values import parse_listen
 from nfq_guard.engine.ruleset import Options
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,15 +47,20 @@ if TYPE_CHECKING:
     from nfq_guard.resources.source import Source
 
 KERNEL_COUNTERS = {
-    f"{name}_{suffix}": (str(reason), str(verdict), str(side))
-    for name, reason, verdict in (
-        ("failsafe", Reason.FAILSAFE, Verdict.ALLOW),
-        ("invalid", Reason.INVALID, Verdict.DENY),
-        ("neighbor_discovery", Reason.NEIGHBOR_DISCOVERY, Verdict.ALLOW),
+    name: VerdictLabels(str(reason), str(verdict), str(side), str(stage))
+    for name, reason, verdict, side, stage in (
+        ("endpoint_to_host", Reason.ENDPOINT_TO_HOST, Verdict.DENY, Side.INGRESS, Stage.NORMAL),
+        ("failsafe_in", Reason.FAILSAFE, Verdict.ALLOW, Side.INGRESS, Stage.NORMAL),
+        ("failsafe_out", Reason.FAILSAFE, Verdict.ALLOW, Side.EGRESS, Stage.NORMAL),
+        ("invalid_forward", Reason.INVALID, Verdict.DENY, Side.INGRESS, Stage.FORWARD),
+        ("invalid_in", Reason.INVALID, Verdict.DENY, Side.INGRESS, Stage.NORMAL),
+        ("invalid_out", Reason.INVALID, Verdict.DENY, Side.EGRESS, Stage.NORMAL),
+        ("invalid_pre_dnat", Reason.INVALID, Verdict.DENY, Side.INGRESS, Stage.PRE_DNAT),
+        ("neighbor_discovery_in", Reason.NEIGHBOR_DISCOVERY, Verdict.ALLOW, Side.INGRESS, Stage.NORMAL),
+        ("neighbor_discovery_out", Reason.NEIGHBOR_DISCOVERY, Verdict.ALLOW, Side.EGRESS, Stage.NORMAL),
     )
-    for suffix, side in (("in", Side.INGRESS), ("out", Side.EGRESS))
 }
-"""Named counters of the table, as (reason, verdict, direction)."""
+"""Named counters of the table, by what they count. The `queued` ones count no verdicts."""
 
 
 class StartError(Exception):
@@ -111,7 +117,7 @@ class Guard:
         self.log.info("kernel", queue_target=str(target))
         return Table(kernel, target)
 
-    def _kernel_verdicts(self) -> dict[tuple[str, str, str], int]:
+    def _kernel_verdicts(self) -> dict[VerdictLabels, int]:
         counters = self.table.counters()
         return {
             labels: counters[name].packets for name, labels in KERNEL_COUNTERS.items() if name in counters

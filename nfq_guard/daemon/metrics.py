@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from nfq_guard import __version__
-from nfq_guard.daemon.counters import LATENCY_BOUNDS_NS, SAMPLED, Word
+from nfq_guard.daemon.counters import LATENCY_BOUNDS_NS, SAMPLED, VerdictLabels, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,11 +73,11 @@ class GuardCollector(Collector):
         family = CounterMetricFamily(
             "nfq_guard_verdicts",
             "Packets by verdict and reason, decided in user space or, ahead of the queue, in the kernel.",
-            labels=("reason", "verdict", "direction"),
+            labels=VerdictLabels._fields,
         )
-        counts: Counter[tuple[str, str, str]] = Counter()
-        for reason, verdict, side, count in self._telemetry.counters.verdicts():
-            counts[reason, verdict, side] += count
+        counts: Counter[VerdictLabels] = Counter()
+        for labels, count in self._telemetry.counters.verdicts():
+            counts[labels] += count
         kernel = self._telemetry.read_kernel()
         counts.update(kernel.verdicts)
         for labels, count in counts.items():

@@ -16,14 +16,16 @@ from nfq_guard.adapters.command import KernelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
+    from nfq_guard.daemon.counters import VerdictLabels
+
 Key = TypeVar("Key", bound="Hashable")
 
 
 class KernelReadings(NamedTuple):
     """What the kernel counts, as last read."""
 
-    verdicts: Mapping[tuple[str, str, str], int]
-    """(reason, verdict, direction) -> packets."""
+    verdicts: Mapping[VerdictLabels, int]
+    """Packets that the table decided about."""
     queue_depth: int = 0
     queue_dropped: int = 0
     queue_user_dropped: int = 0
@@ -57,13 +59,11 @@ class Monotone(Generic[Key]):
 class KernelReader:
     """Reads the queues' and the table's counters."""
 
-    def __init__(
-        self, queues: tuple[int, ...], verdicts: Callable[[], Mapping[tuple[str, str, str], int]]
-    ) -> None:
+    def __init__(self, queues: tuple[int, ...], verdicts: Callable[[], Mapping[VerdictLabels, int]]) -> None:
         """`verdicts` reads the table's counters, which never go back; it may raise KernelError."""
         self._queues = queues
         self._read_verdicts = verdicts
-        self._verdicts: Mapping[tuple[str, str, str], int] = {}
+        self._verdicts: Mapping[VerdictLabels, int] = {}
         self._drops: Monotone[tuple[int, str]] = Monotone()
         self._lock = threading.Lock()
 

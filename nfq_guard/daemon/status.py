@@ -77,11 +77,11 @@ def _chains_of(endpoint: GuardedEndpoint, ruleset: Ruleset, telemetry: Telemetry
 
 
 def _verdicts(telemetry: Telemetry) -> Iterator[dict[str, Any]]:
-    for reason, verdict, side, count in telemetry.counters.verdicts():
+    for labels, count in telemetry.counters.verdicts():
         if count:
-            yield {"reason": str(reason), "verdict": str(verdict), "direction": str(side), "packets": count}
-    for (reason_text, verdict_text, direction), count in telemetry.read_kernel().verdicts.items():
-        yield {"reason": reason_text, "verdict": verdict_text, "direction": direction, "packets": count}
+            yield labels._asdict() | {"packets": count}
+    for labels, count in telemetry.read_kernel().verdicts.items():
+        yield labels._asdict() | {"packets": count}
 
 
 def _queues(telemetry: Telemetry, pids: Mapping[int, int]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS
 from nfq_guard.daemon.counters import (
     LATENCY_BASE,
     LATENCY_BOUNDS_NS,
@@ -21,19 +20,26 @@ from nfq_guard.daemon.counters import (
     Word,
 )
 from nfq_guard.engine.engine import Engine
+from nfq_guard.engine.ruleset import DenyAction
+from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT
 from nfq_guard.kernel.plan import FailMode
-from nfq_guard.model.decision import Verdict
+from nfq_guard.model.decision import Reason, Verdict
+from nfq_guard.model.flow import Stage
 from nfq_guard.packet import Unparsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nfq_guard.engine.engine import Place
     from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.model.decision import RuleRef
-    from nfq_guard.model.flow import Side
+    from nfq_guard.model.decision import Decision, RuleRef
 
-    LogRule = Callable[[RuleRef, Side, str, bytes], None]
+    LogRule = Callable[[RuleRef, Place, bytes], None]
     LogFault = Callable[[str], None]
+
+
+_TELLING = frozenset({Stage.NORMAL, Stage.FORWARD})
+"""Stages at which a denied packet may be rejected."""
 
 
 class Verdicts:
@@ -55,6 +61,7 @@ class Verdicts:
         self._log_rule = log_rule
         self._log_fault = log_fault
         self._engine: Engine | None = None
+        self._rejects = False
         self._places: tuple[int, ...] = ()
         """Word of each counter of the ruleset; -1: not counted."""
         self._hits, self._misses = words[Word.FLOW_HITS], words[Word.FLOW_MISSES]
@@ -69,6 +76,7 @@ class Verdicts:
             self._misses += self._engine.misses
         self._places = tuple(POLICY_BASE + slot if slot >= 0 else -1 for slot in slots)
         self._engine = Engine(ruleset, self._table_size)
+        self._rejects = ruleset.options.deny_action is DenyAction.REJECT
         self._words[Word.GENERATION] = ruleset.generation
         self.publish()
 
@@ -79,14 +87,18 @@ class Verdicts:
             self._words[Word.FLOW_MISSES] = self._misses + self._engine.misses
             self._words[Word.FLOW_ENTRIES] = self._engine.entries
 
-    def judge(self, side: Side, interface: str, data: bytes) -> int:
-        """Return ALLOW, DENY, or PASS where the fail mode lets by what cannot be judged. Never raises."""
+    def judge(self, place: Place, data: bytes) -> int:
+        """Return the answer to the kernel. Never raises.
+
+        PASS where the place's stage has no opinion, and where the fail mode lets by what
+        cannot be judged.
+        """
         try:
             self._turn += 1
             if self._turn % SAMPLED:
-                return self._judge(side, interface, data)
+                return self._judge(place, data)
             began = time.perf_counter_ns()
-            answer = self._judge(side, interface, data)
+            answer = self._judge(place, data)
             self._time(time.perf_counter_ns() - began)
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
             self._words[Word.ENGINE_ERRORS] += 1
@@ -94,24 +106,31 @@ class Verdicts:
             return self._unjudged
         return answer
 
-    def _judge(self, side: Side, interface: str, data: bytes) -> int:
+    def _judge(self, place: Place, data: bytes) -> int:
         assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
         words = self._words
         words[Word.PACKETS] += 1
-        match = self._engine.judge(side, interface, data)
+        match = self._engine.judge(place, data)
         if isinstance(match, Unparsable):
             words[UNPARSABLE_WORD[match.reason]] += 1
             return self._unjudged
         for index in match.counters:
-            place = self._places[index]
-            if place >= 0:
-                words[place] += 1
-        decision = match.decision
-        assert decision is not None, "the normal stage always decides"  # noqa: S101
-        words[VERDICT_WORD[decision.reason, decision.verdict, side]] += 1
+            word = self._places[index]
+            if word >= 0:
+                words[word] += 1
         for rule in match.logs:
-            self._log_rule(rule, side, interface, data)
-        return ALLOW if decision.verdict is Verdict.ALLOW else DENY
+            self._log_rule(rule, place, data)
+        decision = match.decision
+        if decision is None:
+            return PASS
+        side, stage = decision.side or place.side, place.gate.stage
+        words[VERDICT_WORD[decision.reason, decision.verdict, side, stage]] += 1
+        return ALLOW if decision.verdict is Verdict.ALLOW else self._denial(decision, stage)
+
+    def _denial(self, decision: Decision, stage: Stage) -> int:
+        # Ahead of NAT, and where a workload's action says Drop, nobody is told.
+        tells = stage in _TELLING and decision.reason is not Reason.ENDPOINT_TO_HOST
+        return REJECT if self._rejects and tells else DENY
 
     def _time(self, elapsed: int) -> None:
         self._words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1

@@ -17,19 +17,21 @@ import time
 from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.command import KernelError
-from nfq_guard.adapters.nfqueue import HOOK_SIDE, QueueReader
+from nfq_guard.adapters.nfqueue import QueueReader
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import Word, map_block
 from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
 from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.daemon.verdicts import Verdicts
+from nfq_guard.engine.engine import Place
 from nfq_guard.model.addresses import format_address
-from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES, Side
+from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES, Direction
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
     from nfq_guard.model.decision import RuleRef
+    from nfq_guard.model.flow import Gate
 
 _TURN_MS = 250
 """The loop turns at least so often, to show that it lives."""
@@ -52,6 +54,8 @@ class Worker:
         self._verdicts: Verdicts | None = None
         self._reader: QueueReader | None = None
         self._names: dict[int, str] = {}
+        self._places: dict[tuple[Gate, int, int], Place] = {}
+        """As asked for, by interface index: made once, not per packet."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
@@ -99,6 +103,7 @@ class Worker:
             self._prepare(message)
         elif isinstance(message, protocol.Interfaces):
             self._names = dict(message.names)
+            self._places.clear()
         elif isinstance(message, protocol.Install):
             self._install(message, received)
         elif isinstance(message, protocol.Bind):
@@ -136,17 +141,22 @@ class Worker:
         self._poll.register(self._reader, select.POLLIN)
         self._tell(protocol.Bound())
 
-    def _judge(self, hook: int, in_index: int, out_index: int, data: bytes) -> int:
+    def _judge(self, gate: Gate, in_index: int, out_index: int, data: bytes) -> int:
         assert self._verdicts is not None, "bound after the setup"  # noqa: S101
-        side = HOOK_SIDE[hook]
-        index = in_index if side is Side.INGRESS else out_index
-        name = self._names.get(index)
-        return self._verdicts.judge(side, name if name is not None else self._name(index), data)
+        place = self._places.get((gate, in_index, out_index))
+        return self._verdicts.judge(place or self._place(gate, in_index, out_index), data)
+
+    def _place(self, gate: Gate, in_index: int, out_index: int) -> Place:
+        place = Place(gate, self._name(in_index), self._name(out_index))
+        if (place.in_interface or not in_index) and (place.out_interface or not out_index):
+            self._places[gate, in_index, out_index] = place
+        return place
 
     def _name(self, index: int) -> str:
-        """Ask the kernel about an interface that is newer than what we were told."""
-        with contextlib.suppress(OSError):
-            self._names[index] = socket.if_indextoname(index)
+        """Return an interface's name; asks the kernel about one that is newer than what we were told."""
+        if index and index not in self._names:
+            with contextlib.suppress(OSError):
+                self._names[index] = socket.if_indextoname(index)
         return self._names.get(index, "")
 
     def _tell(self, message: protocol.FromWorker) -> None:
@@ -166,12 +176,15 @@ class Worker:
             fields: dict[str, object] = {"error": what[:500], "more": refused}
             self._tell(protocol.Note(Level.ERROR, "packet not judged, the fail mode decided", fields))
 
-    def _log_rule(self, rule: RuleRef, side: Side, interface: str, data: bytes) -> None:
+    def _log_rule(self, rule: RuleRef, place: Place, data: bytes) -> None:
         refused = self._logged.admit(time.monotonic())
         if refused is None:
             return
         fields: dict[str, object] = {"policy": rule.name, "rule": rule.rule, "tier": rule.tier or ""}
-        fields |= {"direction": str(side), "interface": interface, "more": refused}
+        fields |= {"direction": str(rule.side), "interface": place.interface}
+        if place.gate.direction is Direction.FORWARD:
+            fields["out_interface"] = place.out_interface
+        fields["more"] = refused
         self._tell(protocol.Note(Level.INFO, "packet", fields | _described(data)))
 
 

@@ -4,6 +4,6 @@ Must never do I/O, read a clock or log, so that every decision can be replayed.
 """
 
 from nfq_guard.engine.decide import decide
-from nfq_guard.engine.engine import Engine
+from nfq_guard.engine.engine import Engine, Place
 
-__all__ = ["Engine", "decide"]
+__all__ = ["Engine", "Place", "decide"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 UNMANAGED = Match(Decision(Verdict.ALLOW, Reason.UNMANAGED))
 HOST_TO_WORKLOAD = Match(Decision(Verdict.ALLOW, Reason.HOST_TO_WORKLOAD))
+NO_OPINION = Match(None)
 FORWARD_DEFAULT = Match(Decision(Verdict.ALLOW, Reason.FORWARD_DEFAULT, Stage.FORWARD))
 
 _KNOWN_CONNECTION = frozenset({CtState.ESTABLISHED, CtState.RELATED})
@@ -88,44 +89,88 @@ def _from_workload(ruleset: Ruleset, flow: Flow, interface: str) -> Match:
     settled = _by_connection(ruleset, flow, Stage.NORMAL, Side.EGRESS, name)
     if settled is not None:
         return settled
-    packet = flow.packet
+    return workload_to_host(ruleset, interface, flow.packet)
+
+
+def workload_to_host(ruleset: Ruleset, interface: str, packet: Packet) -> Match:
+    """Return what a workload's packet to its host gets, once connection tracking has had its say.
+
+    Its endpoint's policy may deny it; what that allows, and what has none, gets
+    defaultEndpointToHostAction.
+    """
+    workload = ruleset.workloads.get(interface)
+    name = None if workload is None else workload.name
     if is_neighbor_discovery(packet) and packet.icmp_type in _WORKLOAD_ICMPV6:
         return Match(Decision(Verdict.ALLOW, Reason.NEIGHBOR_DISCOVERY, Stage.NORMAL, Side.EGRESS, name))
     if packet.protocol == ICMPV6 and packet.icmp_type in _WORKLOAD_ICMPV6:
         return Match(Decision(Verdict.ALLOW, Reason.ENDPOINT_TO_HOST, endpoint=name))
-    if workload is not None:
-        policy = workload.chains[Stage.NORMAL, Side.EGRESS].classify(packet)
-        if _denies(policy):
-            return policy
     verdict = Verdict.DENY if ruleset.endpoint_to_host is HostAction.DROP else Verdict.ALLOW
-    return Match(Decision(verdict, Reason.ENDPOINT_TO_HOST, endpoint=name))
+    action = Match(Decision(verdict, Reason.ENDPOINT_TO_HOST, endpoint=name))
+    policy = _workload_policy(ruleset, Side.EGRESS, interface, packet)
+    if policy is None:
+        return action
+    return policy if _denies(policy) else _both(policy, action)
 
 
 def _forwarded(ruleset: Ruleset, flow: Flow) -> Match:
     incoming, outgoing = _named(flow.in_interface, flow), _named(flow.out_interface, flow)
     if not (_sees_forwarded(ruleset, incoming) or _sees_forwarded(ruleset, outgoing)):
         return UNMANAGED
-    last = _before_nat(ruleset, flow, incoming)
-    if _denies(last):
-        return last
-    if last is None or _stage_of(last) is not Stage.UNTRACKED:
+    before = _before_nat(ruleset, flow, incoming)
+    if _denies(before):
+        return before
+    if before is None or _stage_of(before) is not Stage.UNTRACKED:
         # What untracked policy allowed has no connection that could be known or invalid.
         settled = _by_connection(ruleset, flow, Stage.FORWARD, None, None)
-        if settled is not None:
+        if settled is not None and (not _denies(settled) or asks_forwarded(ruleset, incoming, outgoing)):
             return settled
+    match = forward_policy(ruleset, incoming, outgoing, flow.packet, before_nat=before is not None)
+    return before if before is not None and match.decision is FORWARD_DEFAULT.decision else match
+
+
+def asks_forwarded(ruleset: Ruleset, incoming: str, outgoing: str) -> bool:
+    """Return whether any policy looks at what is forwarded from one interface to another."""
+    return (
+        incoming in ruleset.workloads
+        or outgoing in ruleset.workloads
+        or ruleset.chain_for(Stage.FORWARD, Side.INGRESS, incoming) is not None
+        or ruleset.chain_for(Stage.FORWARD, Side.EGRESS, outgoing) is not None
+    )
+
+
+def forward_policy(
+    ruleset: Ruleset, incoming: str, outgoing: str, packet: Packet, *, before_nat: bool
+) -> Match:
+    """Return what policy says of a forwarded packet, past the stages before NAT and its connection.
+
+    The first step that denies decides, else the last that allows. `before_nat`: policy ahead
+    of NAT allowed it, which spares it the incoming interface's (calico-semantics 3.1).
+    """
     steps: list[Callable[[], Match | None]] = [
-        lambda: _workload_policy(ruleset, Side.EGRESS, incoming, flow.packet),
-        lambda: _workload_policy(ruleset, Side.INGRESS, outgoing, flow.packet),
-        lambda: at_stage(ruleset, Stage.FORWARD, Side.EGRESS, outgoing, flow.packet),
+        lambda: _workload_policy(ruleset, Side.EGRESS, incoming, packet),
+        lambda: _workload_policy(ruleset, Side.INGRESS, outgoing, packet),
+        lambda: stage_policy(ruleset, Stage.FORWARD, Side.EGRESS, outgoing, packet),
     ]
-    if last is None:
-        steps.insert(0, lambda: at_stage(ruleset, Stage.FORWARD, Side.INGRESS, incoming, flow.packet))
+    if not before_nat:
+        steps.insert(0, lambda: stage_policy(ruleset, Stage.FORWARD, Side.INGRESS, incoming, packet))
+    said = FORWARD_DEFAULT
     for step in steps:
-        outcome = step()
-        if _denies(outcome):
-            return outcome
-        last = outcome or last
-    return last or FORWARD_DEFAULT
+        match = step()
+        if match is None:
+            continue
+        said = _both(said, match)
+        if _denies(match):
+            break
+    return said
+
+
+def _both(first: Match, second: Match) -> Match:
+    """Return two steps as one: the later decision, and what both count and log."""
+    return Match(
+        first.decision if second.decision is None else second.decision,
+        first.counters + second.counters,
+        first.logs + second.logs,
+    )
 
 
 _PATHS = {Direction.IN: _inbound, Direction.OUT: _outbound, Direction.FORWARD: _forwarded}
@@ -189,10 +234,16 @@ def _workload_policy(ruleset: Ruleset, side: Side, interface: str, packet: Packe
 
 
 def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
-    """Return what a host endpoint's policy says of a packet in one stage, None for nothing.
+    """Return what a host endpoint's policy decides about a packet in one stage, None for nothing."""
+    match = stage_policy(ruleset, stage, side, interface, packet)
+    return None if match is None or match.decision is None else match
 
-    Failsafes and neighbor discovery come first. Ahead of `normal` they only end the stage,
-    and the packet is asked again; forwarded traffic has none.
+
+def stage_policy(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
+    """Return what one stage makes of a packet: without a decision where no rule of it decides.
+
+    None where nobody is asked. Failsafes and neighbor discovery come first: ahead of
+    `normal` they only end the stage, and the packet is asked again; forwarded traffic has none.
     """
     found = ruleset.chain_for(stage, side, interface)
     if found is None:
@@ -204,8 +255,7 @@ def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet:
             if stage is not Stage.NORMAL:
                 return None
             return Match(Decision(Verdict.ALLOW, reason, stage, side, endpoint.name))
-    match = chain.classify(packet)
-    return None if match.decision is None else match
+    return chain.classify(packet)
 
 
 def _spared(ruleset: Ruleset, stage: Stage, side: Side, packet: Packet) -> Reason | None:

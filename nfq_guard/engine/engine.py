@@ -10,10 +10,10 @@ tuples, where evicting entries one by one from a dict would scan its holes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.engine.decide import UNMANAGED, at_stage
-from nfq_guard.model.flow import Packet, Side, Stage
+from nfq_guard.engine.decide import NO_OPINION, UNMANAGED, forward_policy, stage_policy, workload_to_host
+from nfq_guard.model.flow import Direction, Gate, Packet, Side, Stage
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
@@ -24,8 +24,26 @@ FLOW_TABLE_SIZE = 65_536
 """Entries in both halves together: a few tens of megabytes at most."""
 
 
+class Place(NamedTuple):
+    """Where a packet waits for its verdict. Interfaces that it has not got are empty."""
+
+    gate: Gate
+    in_interface: str = ""
+    out_interface: str = ""
+
+    @property
+    def side(self) -> Side:
+        """Whose rules it meets first: those of the interface that it came in by, if it did."""
+        return Side.EGRESS if self.gate.direction is Direction.OUT else Side.INGRESS
+
+    @property
+    def interface(self) -> str:
+        """That interface."""
+        return self.in_interface if self.side is Side.INGRESS else self.out_interface
+
+
 class Engine:
-    """Judges packets of the `normal` stage under one ruleset."""
+    """Judges queued packets under one ruleset."""
 
     def __init__(self, ruleset: Ruleset, table_size: int = FLOW_TABLE_SIZE) -> None:
         """Start with an empty flow table of at most `table_size` entries; 0: no table."""
@@ -33,31 +51,41 @@ class Engine:
         self.hits = 0
         self.misses = 0
         self._half = table_size // 2
-        self._young: dict[tuple[Side, str, Packet], Match] = {}
-        self._old: dict[tuple[Side, str, Packet], Match] = {}
+        self._young: dict[tuple[Place, Packet], Match] = {}
+        self._old: dict[tuple[Place, Packet], Match] = {}
 
     @property
     def entries(self) -> int:
         """Number of outcomes in the flow table."""
         return len(self._young) + len(self._old)
 
-    def judge(self, side: Side, interface: str, data: bytes) -> Match | Unparsable:
-        """Return the outcome for a queued packet seen at `interface`."""
+    def judge(self, place: Place, data: bytes) -> Match | Unparsable:
+        """Return the outcome for a queued packet; without a decision, its stage has no opinion."""
         packet = parse(data)
         if isinstance(packet, Unparsable):
             return packet
-        key = (side, interface, packet)
+        key = (place, packet)
         match = self._young.get(key) or self._old.get(key)
         if match is not None:
             self.hits += 1
             return match
         self.misses += 1
-        match = self._judge(side, interface, packet)
+        match = self._judge(place, packet)
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         if self._half:
             self._young[key] = match
         return match
 
-    def _judge(self, side: Side, interface: str, packet: Packet) -> Match:
-        return at_stage(self.ruleset, Stage.NORMAL, side, interface, packet) or UNMANAGED
+    def _judge(self, place: Place, packet: Packet) -> Match:
+        ruleset, (stage, direction, before_nat) = self.ruleset, place.gate
+        if stage is Stage.FORWARD:
+            return forward_policy(
+                ruleset, place.in_interface, place.out_interface, packet, before_nat=before_nat
+            )
+        if stage is Stage.NORMAL and direction is Direction.IN and ruleset.is_workload(place.in_interface):
+            return workload_to_host(ruleset, place.in_interface, packet)
+        match = stage_policy(ruleset, stage, place.side, place.interface, packet)
+        if match is not None:
+            return match
+        return UNMANAGED if stage is Stage.NORMAL else NO_OPINION

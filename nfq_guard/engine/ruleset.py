@@ -45,6 +45,14 @@ class CounterKey(NamedTuple):
     """`allow`, `deny`, `pass` or `log`."""
 
 
+class DenyAction(StrEnum):
+    """What a packet gets that normal or forward policy denies (FelixConfiguration ...FilterDenyAction)."""
+
+    DROP = "Drop"
+    REJECT = "Reject"
+    """Its sender is told: a TCP reset, else ICMP administratively prohibited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is about the program, not the policy, yet changes verdicts."""
@@ -52,6 +60,7 @@ class Options:
     allow_neighbor_discovery: bool = True
     drop_invalid: bool = True
     """False: FelixConfiguration disableConntrackInvalidCheck."""
+    deny_action: DenyAction = DenyAction.DROP
 
 
 class HostAction(StrEnum):

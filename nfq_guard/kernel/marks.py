@@ -1,12 +1,13 @@
 """Bits in packet and connection marks, and the generations they carry.
 
-Owns how many generations a mask holds, how they follow each other, and which bit of
-the packet mark says "allowed". Must never touch bits outside its masks: other programs
+Owns how many generations a mask holds, how they follow each other, and what the two
+bits of the packet mark say. Must never touch bits outside its masks: other programs
 live there (kube-proxy 0xc000, Calico 0xffff0000, Tailscale 0x00ff0000, wg-quick a port).
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 WORD = 0xFFFFFFFF
@@ -19,15 +20,48 @@ MIN_GENERATION_BITS = 2
 """Fewer would leave no generation between the one in force and the one that comes round again."""
 
 
+PACKET_BITS = 2
+"""Bits of the packet mark that carry a code."""
+
+
+class Code(IntEnum):
+    """What our two bits of a packet's mark say. Who reads it depends on the hook (kernel/gates.py)."""
+
+    NONE = 0
+    """Nothing: asked, if at all, at the last stage of its hook."""
+    ALLOWED = 1
+    """The worker allowed this packet a moment ago; the base chain is run once more for it."""
+    EARLY = 2
+    """On its way to the worker: asked at an earlier stage of its hook than NONE says. On its
+    way back: to be rejected."""
+    SPARED = 3
+    """Allowed by untracked or pre-DNAT policy: later stages of the same way need not ask."""
+
+
+REFUSED = Code.EARLY
+"""The same bits on a packet's way back from the worker: reject it."""
+
+
 class PacketMark(NamedTuple):
     """Our bits in the packet mark. They live between our hooks and never leave the host stack."""
 
     mask: int
 
+    def value(self, code: Code) -> int:
+        """Return the mark's bits for a code."""
+        low = self.mask & -self.mask
+        rest = self.mask & ~low
+        return (low if code & 1 else 0) | (rest & -rest if code & 2 else 0)
+
+    @property
+    def codes(self) -> int:
+        """The two bits that carry the code: the mask's lowest."""
+        return self.value(Code.SPARED)
+
     @property
     def allowed(self) -> int:
-        """The bit a worker sets on a packet that policy allows: the mask's lowest."""
-        return self.mask & -self.mask
+        """The bit of ALLOWED."""
+        return self.value(Code.ALLOWED)
 
     @property
     def others(self) -> int:
@@ -79,9 +113,11 @@ class ConnectionMark(NamedTuple):
 
 
 def check_packet_mask(mask: int) -> int:
-    """Return the mask; ValueError unless it is 1-32 bits of a 32-bit word."""
+    """Return the mask; ValueError unless it is 2-32 bits of a 32-bit word."""
     if not 0 < mask <= WORD:
-        raise ValueError(f"packet mark mask must be between 0x1 and 0xffffffff, got {mask:#x}")
+        raise ValueError(f"packet mark mask must be between 0x3 and 0xffffffff, got {mask:#x}")
+    if mask.bit_count() < PACKET_BITS:
+        raise ValueError(f"packet mark mask must have {PACKET_BITS} bits or more, got {mask:#x}")
     return mask
 
 

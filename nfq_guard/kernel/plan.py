@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from nfq_guard.engine.ruleset import HostAction
 from nfq_guard.kernel.marks import ConnectionMark, PacketMark, check_connection_mask, check_packet_mask
 from nfq_guard.model.addresses import FAMILIES, Intervals
+from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import ConfigError, Position, Problem
 
 if TYPE_CHECKING:
@@ -94,6 +96,17 @@ class KernelSettings:
         return ConnectionMark(self.connection_mark_mask)
 
 
+class Section(StrEnum):
+    """A part of the table that hangs on hooks of its own, made and removed as a whole."""
+
+    LOCAL = "local"
+    """What ends or begins at this host. Always there."""
+    FORWARD = "forward"
+    PRE_DNAT = "pre-dnat"
+    UNTRACKED_IN = "untracked-in"
+    UNTRACKED_OUT = "untracked-out"
+
+
 class PortSpan(NamedTuple):
     """A port reached from, or reaching to, the addresses `first`..`last` inclusive."""
 
@@ -122,6 +135,21 @@ class FailsafePorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """The interfaces at which one stage is asked in one direction."""
+
+    interfaces: tuple[str, ...] = ()
+    """Sorted."""
+    others: bool = False
+    """Every interface without a host endpoint of its own as well (`*`); before DNAT those
+    whose own endpoint has no such policy too."""
+
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return self.others or bool(self.interfaces)
+
+
+@dataclass(frozen=True, slots=True)
 class KernelPlan:
     """Everything the table says that depends on policy. Equal plans render equal text."""
 
@@ -136,6 +164,31 @@ class KernelPlan:
     outbound: FailsafePorts = FailsafePorts()
     drop_invalid: bool = True
     allow_neighbor_discovery: bool = True
+    workloads: tuple[str, ...] = ()
+    """Interfaces with a workload endpoint, sorted: their packets to the host are asked about."""
+    drop_to_host: bool = True
+    """What other packets of workloads to the host get: dropped, else let by."""
+    untracked_in: tuple[str, ...] = ()
+    untracked_out: tuple[str, ...] = ()
+    pre_dnat: Guarded = Guarded()
+    forward_in: Guarded = Guarded()
+    """Where forwarded packets are asked about by the interface that they came in by."""
+    forward_out: Guarded = Guarded()
+
+    @property
+    def sections(self) -> frozenset[Section]:
+        """The parts of the table that the policy needs."""
+        before_nat = bool(self.pre_dnat or self.untracked_in)
+        # What is allowed before NAT carries our bits as far as here.
+        forward = bool(before_nat or self.forward_in or self.forward_out)
+        needed = {
+            Section.LOCAL: True,
+            Section.FORWARD: forward,
+            Section.PRE_DNAT: bool(self.pre_dnat),
+            Section.UNTRACKED_IN: bool(self.untracked_in),
+            Section.UNTRACKED_OUT: bool(self.untracked_out),
+        }
+        return frozenset(section for section, wanted in needed.items() if wanted)
 
     @property
     def loopback_guarded(self) -> bool:
@@ -152,10 +205,11 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
     the table safely.
     """
     prefixes = _widest(ruleset.workload_prefixes)
-    interfaces = tuple(sorted(ruleset.governed))
+    interfaces, workloads = tuple(sorted(ruleset.governed)), tuple(sorted(ruleset.workloads))
     problems = [
         *(_bad_name(name, "interface name") for name in interfaces if not valid_interface(name)),
         *(_bad_name(name, "workload prefix") for name in prefixes if not valid_interface(name)),
+        *(_bad_name(name, "workload interface") for name in workloads if not valid_interface(name)),
     ]
     if problems:
         raise ConfigError(problems)
@@ -168,7 +222,20 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
         outbound=FailsafePorts.of(ruleset.failsafe_outbound),
         drop_invalid=ruleset.options.drop_invalid,
         allow_neighbor_discovery=ruleset.options.allow_neighbor_discovery,
+        workloads=workloads,
+        drop_to_host=ruleset.endpoint_to_host is HostAction.DROP,
+        untracked_in=_guarded(ruleset, Stage.UNTRACKED, Side.INGRESS).interfaces,
+        untracked_out=_guarded(ruleset, Stage.UNTRACKED, Side.EGRESS).interfaces,
+        pre_dnat=_guarded(ruleset, Stage.PRE_DNAT, Side.INGRESS),
+        forward_in=_guarded(ruleset, Stage.FORWARD, Side.INGRESS, workloads),
+        forward_out=_guarded(ruleset, Stage.FORWARD, Side.EGRESS, workloads),
     )
+
+
+def _guarded(ruleset: Ruleset, stage: Stage, side: Side, more: tuple[str, ...] = ()) -> Guarded:
+    own = (name for name, endpoint in ruleset.governed.items() if (stage, side) in endpoint.chains)
+    wildcard = ruleset.wildcard
+    return Guarded(tuple(sorted({*own, *more})), wildcard is not None and (stage, side) in wildcard.chains)
 
 
 def valid_interface(name: str) -> bool:

@@ -60,6 +60,17 @@ class Stage(StrEnum):
     FORWARD = "forward"
 
 
+class Gate(NamedTuple):
+    """A place in the packet's path where the kernel asks, and what it knows of the packet there."""
+
+    stage: Stage
+    """NORMAL stands for a workload's packets to its host too."""
+    direction: Direction
+    """IN at the stages before DNAT, also for packets that will be forwarded."""
+    before_nat: bool = False
+    """Valid for FORWARD: untracked or pre-DNAT policy allowed the packet already."""
+
+
 class CtState(StrEnum):
     """Connection tracking's opinion of a packet."""
 

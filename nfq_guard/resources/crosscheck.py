@@ -11,7 +11,7 @@ from nfq_guard.model.decision import Action
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
-from nfq_guard.resources.pending import KINDS, pending_fields
+from nfq_guard.resources.pending import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,8 +69,6 @@ def _policy(policy: Located[GlobalNetworkPolicy], tiers: Mapping[str, Action]) -
     if spec.tier not in tiers:
         message = f"the tier {spec.tier} is not declared: enforced after all other tiers, and ends in Deny"
         yield _warning(policy, "spec.tier", "missing-tier", message)
-    for field, message in pending_fields(spec):
-        yield _warning(policy, f"spec.{field}", "not-enforced", message)
     for field, index, rule in spec.rules():
         yield from _never_matches(policy, f"spec.{field}[{index}]", rule)
     if tiers.get(spec.tier, Action.DENY) is Action.DENY:

@@ -36,11 +36,14 @@ NODE_PREFIX = "node."
 
 EFFECTIVE = frozenset(
     {
+        "defaultEndpointToHostAction",
         "disableConntrackInvalidCheck",
         "failsafeInboundHostPorts",
         "failsafeOutboundHostPorts",
         "interfaceExclude",
         "interfacePrefix",
+        "iptablesFilterDenyAction",
+        "nftablesFilterDenyAction",
     }
 )
 """The fields of `spec` that change what this program does."""

@@ -1,7 +1,7 @@
 """Policies: which endpoints they select, in which tier, and their rules.
 
 Owns the policy kinds with all checks between their fields. Must never look beyond one
-policy: what it names (tiers, stages not enforced yet) is for `crosscheck`.
+policy: what it names (tiers) is for `crosscheck`.
 """
 
 from __future__ import annotations

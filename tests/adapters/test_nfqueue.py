@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import netns
 import pytest
@@ -16,6 +16,7 @@ from nfq_guard.adapters import nfqueue
 from nfq_guard.adapters.command import KernelError
 from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS, QueueReader
 from nfq_guard.kernel.plan import FailMode, KernelSettings
+from nfq_guard.model.flow import Direction, Gate, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def test_a_full_queue_drops_or_passes_as_the_fail_mode_says(here: Bench) -> None
 def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> None:
     seen: list[bytes] = []
 
-    def judge(_: int, __: int, ___: int, payload: bytes) -> int:
+    def judge(_: Gate, __: int, ___: int, payload: bytes) -> int:
         seen.append(payload)
         return DENY
 
@@ -117,10 +118,10 @@ def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> No
 
 @pytest.mark.traffic
 def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) -> None:
-    calls: list[tuple[int, int, int, bytes]] = []
+    calls: list[tuple[Gate, int, int, bytes]] = []
 
-    def judge(*call: int | bytes) -> int:
-        calls.append(call)  # type: ignore[arg-type]
+    def judge(*call: Any) -> int:
+        calls.append(call)
         return ALLOW
 
     reader = _reader(closed, judge, copy_range=100)
@@ -132,8 +133,8 @@ def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) 
     assert reader.run() == 2
     reader.close()
     (inward, outward) = calls
-    assert inward[:3] == (1, index, 0)
-    assert outward[:3] == (3, 0, index)
+    assert inward[:3] == (Gate(Stage.NORMAL, Direction.IN), index, 0)
+    assert outward[:3] == (Gate(Stage.NORMAL, Direction.OUT), 0, index)
     assert len(inward[3]) == 100
     assert outward[3].endswith(b"short")
 
@@ -142,7 +143,7 @@ def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) 
 def test_big_local_packets_are_queued_whole_not_cut_to_the_wires_size(closed: Bench) -> None:
     lengths: list[int] = []
 
-    def judge(_: int, __: int, ___: int, payload: bytes) -> int:
+    def judge(_: Gate, __: int, ___: int, payload: bytes) -> int:
         lengths.append(int.from_bytes(payload[2:4], "big"))
         return ALLOW
 

@@ -97,9 +97,9 @@ def test_the_native_table_is_made_reloaded_and_replaced_in_one_transaction_each(
 
 
 def _without_queueing_rule(render: Callable[..., str]) -> Callable[..., str]:
-    def rendered(plan: KernelPlan, settings: KernelSettings, *, target: QueueTarget) -> str:
+    def rendered(plan: KernelPlan, settings: KernelSettings, *, target: QueueTarget, **more: object) -> str:
         assert target is QueueTarget.NATIVE
-        return render(plan, settings, target=QueueTarget.XT)
+        return render(plan, settings, target=QueueTarget.XT, **more)
 
     return rendered
 
@@ -155,7 +155,7 @@ def test_a_successor_with_another_queue_and_fail_mode_changes_the_queueing_rule(
 def test_a_table_of_another_skeleton_is_replaced_as_a_whole(
     space: netns.Namespace, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nfq_guard.kernel.render.SKELETON", SKELETON + 1)
+    monkeypatch.setattr("nfq_guard.kernel.skeleton.SKELETON", SKELETON + 1)
     table.install(PLAN)
     space.nft("add chain inet nfq_guard leftover\n")
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 from nfq_guard.daemon import counters
 from nfq_guard.daemon.counters import Reader, Word, create_block, map_block
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_readers_sum_over_workers(blocks: tuple[memoryview, memoryview]) -> None
     first, second = blocks
     first[Word.PACKETS], second[Word.PACKETS] = 2, 3
     first[counters.POLICY_BASE + 1] = 4
-    place = counters.VERDICT_WORD[Reason.POLICY, Verdict.DENY, Side.INGRESS]
+    place = counters.VERDICT_WORD[Reason.POLICY, Verdict.DENY, Side.INGRESS, Stage.FORWARD]
     first[place], second[place] = 1, 1
     first[counters.LATENCY_BASE] = 6
     second[Word.LATENCY_SUM_NS] = 900
@@ -70,7 +70,7 @@ def test_readers_sum_over_workers(blocks: tuple[memoryview, memoryview]) -> None
 
     assert reader.word(Word.PACKETS) == 5
     assert reader.policy(1) == 4
-    assert (Reason.POLICY, Verdict.DENY, Side.INGRESS, 2) in set(reader.verdicts())
+    assert (("policy", "deny", "ingress", "forward"), 2) in set(reader.verdicts())
     assert reader.latency().counts[0] == 6
     assert reader.latency().sum_ns == 900
     assert next(reader.unparsable())[1] == 1

@@ -8,19 +8,23 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nfq_guard.daemon import counters
-from nfq_guard.daemon.counters import Reader, Word, create_block, map_block
+from nfq_guard.daemon.counters import Reader, VerdictLabels, Word, create_block, map_block
 from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.engine.ruleset import CounterKey, Ruleset
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = CounterKey("default", "GlobalNetworkPolicy", "web", "0", "ingress", "allow")
+KERNEL = {
+    VerdictLabels("failsafe", "allow", "ingress", "normal"): 40,
+    VerdictLabels("invalid", "deny", "egress", "normal"): 0,
+}
 NAMES = {
     "nfq_guard_policy_verdicts_total",
     "nfq_guard_verdicts_total",
@@ -53,10 +57,10 @@ def samples() -> Iterator[dict[tuple[str, str], float]]:
     slots = SlotTable(4, lambda slot: words[counters.POLICY_BASE + slot])
     slots.assign([KEY])
     words[counters.POLICY_BASE] = 5
-    words[counters.VERDICT_WORD[Reason.FAILSAFE, Verdict.ALLOW, Side.INGRESS]] = 2
+    words[counters.VERDICT_WORD[Reason.FAILSAFE, Verdict.ALLOW, Side.INGRESS, Stage.NORMAL]] = 2
     words[counters.LATENCY_BASE], words[counters.LATENCY_BASE + 2] = 3, 1
     words[Word.LATENCY_SUM_NS] = 12_000
-    kernel = KernelReadings({("failsafe", "allow", "ingress"): 40, ("invalid", "deny", "egress"): 0}, 1, 2, 3)
+    kernel = KernelReadings(KERNEL, 1, 2, 3)
     telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (8, 9))
     telemetry.ruleset = Ruleset("n", endpoint_status={"a": "up", "b": "error"}, generation=3)
     telemetry.workers_up = {7: True, 8: False}
@@ -83,8 +87,8 @@ def test_values_come_from_memory_kernel_and_state(samples: dict[tuple[str, str],
     labels = "action=allow,direction=ingress,kind=GlobalNetworkPolicy,policy=web,rule=0,tier=default"
     expected = {
         ("nfq_guard_policy_verdicts_total", labels): 5,
-        ("nfq_guard_verdicts_total", "direction=ingress,reason=failsafe,verdict=allow"): 42,
-        ("nfq_guard_verdicts_total", "direction=egress,reason=invalid,verdict=deny"): 0,
+        ("nfq_guard_verdicts_total", "direction=ingress,reason=failsafe,stage=normal,verdict=allow"): 42,
+        ("nfq_guard_verdicts_total", "direction=egress,reason=invalid,stage=normal,verdict=deny"): 0,
         ("nfq_guard_decision_seconds_bucket", "le=2e-06"): 3,
         ("nfq_guard_decision_seconds_bucket", "le=1e-05"): 4,
         ("nfq_guard_decision_seconds_bucket", "le=+Inf"): 4,

@@ -4,9 +4,10 @@ import pytest
 from netns import Namespace
 
 from nfq_guard.adapters.command import KernelError
+from nfq_guard.daemon.counters import VerdictLabels
 from nfq_guard.daemon.readings import KernelReader, Monotone
 
-FAILSAFE = ("failsafe", "allow", "ingress")
+FAILSAFE = VerdictLabels("failsafe", "allow", "ingress", "normal")
 
 
 def test_a_source_that_starts_again_goes_on_from_where_it_was() -> None:
@@ -23,9 +24,9 @@ def test_a_source_that_starts_again_goes_on_from_where_it_was() -> None:
 
 @pytest.mark.netns
 def test_while_there_is_no_table_its_counts_still_stand() -> None:
-    answers: list[dict[tuple[str, str, str], int] | None] = [{FAILSAFE: 3}, None, {FAILSAFE: 4}]
+    answers: list[dict[VerdictLabels, int] | None] = [{FAILSAFE: 3}, None, {FAILSAFE: 4}]
 
-    def verdicts() -> dict[tuple[str, str, str], int]:
+    def verdicts() -> dict[VerdictLabels, int]:
         answer = answers.pop(0)
         if answer is None:
             raise KernelError("no table")

@@ -4,7 +4,7 @@ import json
 
 from guarded import documents, endpoint, policy, tcp
 
-from nfq_guard.daemon.counters import POLICY_BASE, WORDS, Reader
+from nfq_guard.daemon.counters import POLICY_BASE, WORDS, Reader, VerdictLabels
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.settings import Settings
@@ -30,7 +30,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     slots = SlotTable(100, lambda slot: words[POLICY_BASE + slot])
     place = slots.assign(ruleset.counter_keys)[0]
     words[POLICY_BASE + place] = 6
-    kernel = KernelReadings({("failsafe", "allow", "ingress"): 4})
+    kernel = KernelReadings({VerdictLabels("failsafe", "allow", "ingress", "normal"): 4})
     telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (0, 0), ruleset)
     telemetry.workers_up = {4600: True}
 
@@ -47,7 +47,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     assert traffic[0]["file"] == "a.yaml"
     assert max(rule["packets"] for rule in rules) == 6
     assert shown["verdicts"] == [
-        {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "packets": 4}
+        {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 4}
     ]
     assert shown["queues"]["workers"] == [{"queue": 4600, "up": True, "pid": 77}]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from guarded import documents, endpoint, policy, tcp
@@ -11,9 +11,10 @@ from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS
 from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
+from nfq_guard.engine.engine import Place
 from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
 from nfq_guard.kernel.plan import FailMode
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
 from nfq_guard.resources.source import Source
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from nfq_guard.model.decision import RuleRef
 
+IN = Gate(Stage.NORMAL, Direction.IN)
+ETH0 = Place(IN, "eth0")
 LOG = "{action: Log, protocol: TCP, destination: {ports: [80]}}"
 
 
@@ -71,7 +74,7 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     rules = ruleset(LOG, tcp(80))
     bench.install(rules)
 
-    answers = [bench.verdicts.judge(Side.INGRESS, "eth0", packet(port)) for port in (80, 80, 81)]
+    answers = [bench.verdicts.judge(ETH0, packet(port)) for port in (80, 80, 81)]
 
     assert answers == [ALLOW, ALLOW, DENY]
     counted = {
@@ -83,16 +86,14 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert counted["traffic", "1", "allow"] == 2
     assert sum(counted.values()) == 5
     assert [rule.rule for rule in bench.logged] == [0, 0]
-    counts = {
-        (str(reason), str(verdict)): count for reason, verdict, _, count in bench.reader.verdicts() if count
-    }
+    counts = {labels[:2]: count for labels, count in bench.reader.verdicts() if count}
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
 
 
 def test_an_interface_without_endpoint_is_none_of_our_business(bench: Bench) -> None:
     bench.install(ruleset(tcp(80)))
 
-    assert bench.verdicts.judge(Side.INGRESS, "other0", packet(81)) == ALLOW
+    assert bench.verdicts.judge(Place(IN, "other0"), packet(81)) == ALLOW
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
@@ -100,8 +101,8 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     bench = Bench(mode)
     bench.install(ruleset(tcp(80)))
 
-    assert bench.verdicts.judge(Side.INGRESS, "eth0", b"") == answer
-    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)[:25]) == answer
+    assert bench.verdicts.judge(ETH0, b"") == answer
+    assert bench.verdicts.judge(ETH0, packet(80)[:25]) == answer
 
     assert {str(reason): count for reason, count in bench.reader.unparsable() if count} == {
         "not-ip": 1,
@@ -113,25 +114,27 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
 def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
-    bench.install(Ruleset("guarded", {"eth0": GuardedEndpoint("broken", {})}))
+    no_chain: Any = object()
+    chains = {(Stage.NORMAL, Side.INGRESS): no_chain}
+    bench.install(Ruleset("guarded", {"eth0": GuardedEndpoint("broken", chains)}))
 
-    answers = {bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) for _ in range(2 * SAMPLED)}
+    answers = {bench.verdicts.judge(ETH0, packet(80)) for _ in range(2 * SAMPLED)}
 
     assert answers == {answer}
     assert bench.reader.word(Word.ENGINE_ERRORS) == 2 * SAMPLED
-    assert "KeyError" in bench.faults[0]
+    assert "AttributeError" in bench.faults[0]
     os.close(bench.descriptor)
 
 
 def test_before_the_first_ruleset_nothing_is_allowed(bench: Bench) -> None:
-    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) == DENY
+    assert bench.verdicts.judge(ETH0, packet(80)) == DENY
 
 
 def test_one_packet_in_so_many_is_timed_the_first_included(bench: Bench) -> None:
     bench.install(ruleset(tcp(80)))
 
     for _ in range(SAMPLED + 1):
-        bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+        bench.verdicts.judge(ETH0, packet(80))
 
     latency = bench.reader.latency()
     assert sum(latency.counts) == 2
@@ -142,11 +145,11 @@ def test_flow_table_figures_go_on_over_rulesets_and_workers(bench: Bench) -> Non
     for _ in range(2):
         bench.install(ruleset(tcp(80)))
         for _ in range(3):
-            bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+            bench.verdicts.judge(ETH0, packet(80))
     bench.verdicts.publish()
     bench.verdicts = bench.fresh()
     bench.install(ruleset(tcp(80)))
-    bench.verdicts.judge(Side.INGRESS, "eth0", packet(80))
+    bench.verdicts.judge(ETH0, packet(80))
     bench.verdicts.publish()
 
     assert bench.reader.word(Word.FLOW_HITS) == 4
@@ -158,5 +161,5 @@ def test_a_rule_without_a_slot_is_enforced_and_not_counted(bench: Bench) -> None
     rules = ruleset(tcp(80))
     bench.verdicts.install(rules, (-1,) * len(rules.counter_keys))
 
-    assert bench.verdicts.judge(Side.INGRESS, "eth0", packet(80)) == ALLOW
+    assert bench.verdicts.judge(ETH0, packet(80)) == ALLOW
     assert sum(bench.reader.policy(slot) for slot in range(len(rules.counter_keys))) == 0

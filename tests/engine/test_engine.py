@@ -14,15 +14,17 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, wrpcap
 
-from nfq_guard.engine import Engine
+from nfq_guard.engine import Engine, Place
 from nfq_guard.engine.chain import Match
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Side
+from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+IN, OUT = Gate(Stage.NORMAL, Direction.IN), Gate(Stage.NORMAL, Direction.OUT)
+ETH0 = Place(IN, "eth0")
 FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1", "fd00::1"]}}
 WEB = policy(
     ingress=[
@@ -57,7 +59,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_queued_packet_is_judged(name: str) -> None:
-    assert reason_of(Engine(RULESET).judge(Side.INGRESS, "eth0", PACKETS[name])) == EXPECTED[name]
+    assert reason_of(Engine(RULESET).judge(ETH0, PACKETS[name])) == EXPECTED[name]
 
 
 def test_a_capture_replayed_gives_the_same_answers(tmp_path: Path) -> None:
@@ -66,13 +68,13 @@ def test_a_capture_replayed_gives_the_same_answers(tmp_path: Path) -> None:
     engine = Engine(RULESET)
 
     with RawPcapReader(str(capture)) as frames:
-        replayed = [reason_of(engine.judge(Side.INGRESS, "eth0", frame[14:])) for frame, _meta in frames]
+        replayed = [reason_of(engine.judge(ETH0, frame[14:])) for frame, _meta in frames]
 
     assert replayed == [answer for name, answer in EXPECTED.items() if "over IPv4" in name]
 
 
 def test_a_log_rule_is_noted_on_the_way() -> None:
-    outcome = Engine(RULESET).judge(Side.INGRESS, "eth0", PACKETS["an SCTP INIT over IPv4"])
+    outcome = Engine(RULESET).judge(ETH0, PACKETS["an SCTP INIT over IPv4"])
 
     assert isinstance(outcome, Match)
     assert [ref.rule for ref in outcome.logs] == [1]
@@ -82,21 +84,21 @@ def test_a_log_rule_is_noted_on_the_way() -> None:
 def test_a_failsafe_packet_that_reaches_the_queue_is_allowed() -> None:
     data = bytes(IP(src="10.0.0.2", dst="10.0.0.1") / TCP(sport=1, dport=22))
 
-    assert reason_of(Engine(RULESET).judge(Side.INGRESS, "eth0", data)) == "allow failsafe"
+    assert reason_of(Engine(RULESET).judge(ETH0, data)) == "allow failsafe"
 
 
 def test_an_interface_nobody_governs_is_let_through() -> None:
     assert (
-        reason_of(Engine(RULESET).judge(Side.INGRESS, "eth7", PACKETS["a TCP SYN over IPv4"]))
+        reason_of(Engine(RULESET).judge(Place(IN, "eth7"), PACKETS["a TCP SYN over IPv4"]))
         == "allow unmanaged"
     )
 
 
 def test_the_second_packet_of_a_kind_comes_from_the_flow_table() -> None:
     engine = Engine(RULESET)
-    first = engine.judge(Side.INGRESS, "eth0", PACKETS["a TCP SYN over IPv4"])
+    first = engine.judge(ETH0, PACKETS["a TCP SYN over IPv4"])
 
-    second = engine.judge(Side.INGRESS, "eth0", PACKETS["a TCP SYN over IPv4"])
+    second = engine.judge(ETH0, PACKETS["a TCP SYN over IPv4"])
 
     assert second is first
     assert (engine.hits, engine.misses, engine.entries) == (1, 1, 1)
@@ -107,9 +109,9 @@ def test_the_flow_table_keeps_sides_and_interfaces_apart() -> None:
     engine = Engine(ruleset_of(two, host_endpoint(), host_endpoint("other", interfaceName="eth1"), WEB))
     data = PACKETS["a TCP SYN over IPv4"]
 
-    assert reason_of(engine.judge(Side.INGRESS, "eth0", data)) == "allow policy"
-    assert reason_of(engine.judge(Side.EGRESS, "eth0", data)) == "deny no-match"
-    assert reason_of(engine.judge(Side.INGRESS, "eth2", data)) == "allow unmanaged"
+    assert reason_of(engine.judge(ETH0, data)) == "allow policy"
+    assert reason_of(engine.judge(Place(OUT, out_interface="eth0"), data)) == "deny no-match"
+    assert reason_of(engine.judge(Place(IN, "eth2"), data)) == "allow unmanaged"
 
 
 def test_a_flood_of_tuples_never_fills_more_than_the_table_and_changes_no_answer() -> None:
@@ -118,7 +120,7 @@ def test_a_flood_of_tuples_never_fills_more_than_the_table_and_changes_no_answer
 
     for port in range(1000):
         packet[20:22] = port.to_bytes(2, "big")
-        assert reason_of(engine.judge(Side.INGRESS, "eth0", bytes(packet))) == "allow policy"
+        assert reason_of(engine.judge(ETH0, bytes(packet))) == "allow policy"
         assert engine.entries <= 100
     assert engine.entries >= 50
 
@@ -126,14 +128,15 @@ def test_a_flood_of_tuples_never_fills_more_than_the_table_and_changes_no_answer
 def test_a_table_of_size_zero_holds_nothing() -> None:
     engine = Engine(RULESET, table_size=0)
     for _ in range(3):
-        engine.judge(Side.INGRESS, "eth0", PACKETS["a TCP SYN over IPv4"])
+        engine.judge(ETH0, PACKETS["a TCP SYN over IPv4"])
 
     assert (engine.entries, engine.hits) == (0, 0)
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Side)), st.sampled_from(["eth0", "eth1", ""]))
 def test_any_bytes_have_an_outcome(data: bytes, side: Side, interface: str) -> None:
-    outcome = Engine(RULESET).judge(side, interface, data)
+    place = Place(IN, interface) if side is Side.INGRESS else Place(OUT, "", interface)
+    outcome = Engine(RULESET).judge(place, data)
 
     assert isinstance(outcome, Unparsable) == isinstance(parse(data), Unparsable)
 
@@ -143,22 +146,19 @@ def test_every_prefix_of_every_packet_has_an_outcome(name: str) -> None:
     engine = Engine(RULESET)
 
     for length in range(len(PACKETS[name]) + 1):
-        assert reason_of(engine.judge(Side.INGRESS, "eth0", PACKETS[name][:length]))
+        assert reason_of(engine.judge(ETH0, PACKETS[name][:length]))
 
 
 def test_disabled_neighbor_discovery_is_left_to_policy() -> None:
 
     strict = replace(RULESET, options=replace(RULESET.options, allow_neighbor_discovery=False))
 
-    assert (
-        reason_of(Engine(strict).judge(Side.INGRESS, "eth0", PACKETS["a neighbor solicitation"]))
-        == "deny tier-default"
-    )
+    assert reason_of(Engine(strict).judge(ETH0, PACKETS["a neighbor solicitation"])) == "deny tier-default"
 
 
 def test_the_wildcard_takes_interfaces_that_appear_later() -> None:
     engine = Engine(ruleset_of(FACTS, host_endpoint(interfaceName="*"), resource("Profile", "unused")))
-    outcome = engine.judge(Side.INGRESS, "eth9", PACKETS["a TCP SYN over IPv4"])
+    outcome = engine.judge(Place(IN, "eth9"), PACKETS["a TCP SYN over IPv4"])
 
     assert isinstance(outcome, Match)
     assert outcome.decision is not None

@@ -15,31 +15,40 @@ from pathlib import Path
 import netns
 import pytest
 
-from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
+from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.kernel.plan import (
     EstablishedFlows,
     FailMode,
     KernelPlan,
     KernelSettings,
     QueueTarget,
+    Section,
     plan_for,
 )
 from nfq_guard.kernel.render import (
     COUNTERS,
     base_chain_names,
-    base_chains,
     queue_comment,
     render_delete,
     render_groundwork,
     render_reload,
     render_table,
+    standing_sections,
 )
 from nfq_guard.model.addresses import parse_net
-from nfq_guard.model.flow import SCTP, TCP, UDP
+from nfq_guard.model.flow import SCTP, TCP, UDP, Side, Stage
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 UPDATE = "NFQ_GUARD_UPDATE_GOLDEN"
 ENDPOINT = GuardedEndpoint("host", {})
+ANYTHING_GOES = Chain([FlatRule(Step.DECIDE, ANYTHING)])
+IN, OUT = Side.INGRESS, Side.EGRESS
+
+
+def endpoint(*chains: tuple[Stage, Side]) -> GuardedEndpoint:
+    """Return an endpoint with chains, of which the table only asks whether they are there."""
+    return GuardedEndpoint("host", dict.fromkeys(chains, ANYTHING_GOES))
 
 
 def _nets(protocol: int, port: int, *nets: str) -> tuple[Failsafe, ...]:
@@ -78,6 +87,52 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
         Ruleset("node", {"lo": ENDPOINT}, failsafe_inbound=AWKWARD, failsafe_outbound=AWKWARD),
         2,
         KernelSettings(),
+    ),
+    "untracked": (
+        Ruleset(
+            "node",
+            {"eth0": endpoint((Stage.UNTRACKED, IN), (Stage.UNTRACKED, OUT)), "eth1": ENDPOINT},
+            failsafe_inbound=INBOUND,
+            failsafe_outbound=OUTBOUND,
+        ),
+        3,
+        KernelSettings(),
+    ),
+    "untracked-out": (
+        Ruleset("node", {"eth0": endpoint((Stage.UNTRACKED, OUT))}, workload_prefixes=()),
+        4,
+        KernelSettings(),
+    ),
+    "pre-dnat": (
+        Ruleset("node", {"eth0": endpoint((Stage.PRE_DNAT, IN)), "eth1": ENDPOINT}, failsafe_inbound=INBOUND),
+        5,
+        KernelSettings(),
+    ),
+    "forward": (
+        Ruleset(
+            "node",
+            {"eth0": endpoint((Stage.FORWARD, IN)), "eth1": endpoint((Stage.FORWARD, OUT))},
+            workloads={"cali7": ENDPOINT},
+            endpoint_to_host=HostAction.RETURN,
+        ),
+        6,
+        KernelSettings(),
+    ),
+    "every-stage": (
+        Ruleset(
+            "node",
+            {"eth0": endpoint(*itertools.product(Stage, Side)), "lo": ENDPOINT},
+            wildcard=endpoint((Stage.PRE_DNAT, IN), (Stage.FORWARD, IN), (Stage.FORWARD, OUT)),
+            workloads={"cali7": ENDPOINT, "tap1": ENDPOINT},
+            workload_prefixes=("cali", "tap"),
+            failsafe_inbound=INBOUND,
+        ),
+        8,
+        KernelSettings(
+            packet_mark_mask=0x0000F000,
+            fail_mode=FailMode.OPEN,
+            established_flows=EstablishedFlows.KEEP,
+        ),
     ),
     "every-setting": (
         Ruleset(
@@ -120,6 +175,11 @@ def _plain(text: str) -> list[str]:
     text = re.sub(r"\n\s*#[^\n]*", "", text)
     text = re.sub(r"elements = \{([^}]*)\}", lambda found: _sorted_elements(found[1]), text)
     return [_long_mask(line.strip()) for line in text.splitlines()]
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the table's blocks in no order: new ones come behind those that were there."""
+    return sorted("\n".join(_plain(text)[2:-1]).split("\n}"))
 
 
 def _sorted_elements(text: str) -> str:
@@ -196,15 +256,14 @@ def test_nft_finds_no_fault_with_the_native_table_but_a_kernel_without_queue(nam
 
 
 @pytest.mark.netns
-@pytest.mark.parametrize(
-    ("before", "after"), [*itertools.pairwise(CASES), *itertools.pairwise(reversed(CASES))]
-)
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(CASES, 2)))
 def test_a_reload_leaves_what_a_fresh_table_would_be(before: str, after: str) -> None:
     plan, settings = _case(after)
     with netns.Namespace() as space:
         space.nft(_without_queue(before))
-        space.nft(render_reload(plan, settings, target=QueueTarget.XT))
-        assert _plain(_list(space)) == _plain(_without_queue(after))
+        standing = _case(before)[0].sections
+        space.nft(render_reload(plan, settings, target=QueueTarget.XT, standing=standing))
+        assert _blocks(_list(space)) == _blocks(_without_queue(after))
 
 
 @pytest.mark.netns
@@ -216,14 +275,29 @@ def test_groundwork_takes_the_whole_table_on_top_and_delete_leaves_nothing() -> 
         assert not space.run("nft", "list", "ruleset").stdout
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(CASES, 2)))
 @pytest.mark.parametrize("target", QueueTarget)
-def test_a_reload_never_names_a_base_chain(name: str, target: QueueTarget) -> None:
-    plan, settings = _case(name)
-    text = render_reload(plan, settings, target=target)
-    assert "hook" not in text
-    for chain in base_chain_names():
-        assert not re.search(rf"chain (inet nfq_guard )?{chain}\b(?!_)", text)
+def test_a_reload_never_names_a_base_chain_that_stays(before: str, after: str, target: QueueTarget) -> None:
+    plan, settings = _case(after)
+    standing = _case(before)[0].sections
+    text = render_reload(plan, settings, target=target, standing=standing)
+    assert ("hook" in text) == bool(plan.sections - standing)
+    for chain in base_chain_names(plan.sections & standing):
+        assert not re.search(rf"chain (inet nfq_guard )?{chain}\n", text)
+        assert f"chain {chain} {{" not in text
+    for chain in base_chain_names(standing - plan.sections):
+        assert f"delete chain inet nfq_guard {chain}\n" in text
+
+
+def test_base_chains_make_up_whole_sections_or_none() -> None:
+    for count in range(len(Section)):
+        for some in itertools.combinations(set(Section) - {Section.LOCAL}, count):
+            sections = frozenset({Section.LOCAL, *some})
+            names = base_chain_names(sections)
+            assert standing_sections(names) == sections
+            assert standing_sections(names - {"input"}) is None
+            assert standing_sections(names | {"spy"}) is None
+    assert standing_sections(base_chain_names((Section.LOCAL,)) | {"untracked_out"}) is None
 
 
 def test_only_the_native_reload_touches_the_queueing_rule() -> None:
@@ -232,18 +306,12 @@ def test_only_the_native_reload_touches_the_queueing_rule() -> None:
     assert "chain to_queue" not in render_reload(plan, settings, target=QueueTarget.XT)
 
 
-def test_base_chains_only_jump() -> None:
-    for chain in base_chains():
-        declaration, rule = chain.lines
-        assert declaration.startswith("type filter hook ")
-        assert rule.startswith("jump ")
-
-
-def test_every_counter_exists_for_both_directions() -> None:
-    text = _native("one-interface")
-    for name in COUNTERS:
-        for direction in ("in", "out"):
-            assert f"counter {name}_{direction} {{" in text
+@pytest.mark.parametrize("name", CASES)
+def test_every_counter_is_declared_and_nothing_else_counts(name: str) -> None:
+    text = _native(name)
+    for counter in COUNTERS:
+        assert f"counter {counter} {{" in text
+    assert set(re.findall(r'counter name "(\w+)"', text)) <= set(COUNTERS)
 
 
 @pytest.mark.parametrize(

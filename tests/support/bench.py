@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import netns
 
 from nfq_guard import packet as packets
-from nfq_guard.adapters.nfqueue import ALLOW, HOOK_SIDE, QueueReader
+from nfq_guard.adapters.nfqueue import ALLOW, QueueReader
 from nfq_guard.adapters.nft import Table, probe_queue_target
 from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
 from nfq_guard.kernel.plan import KernelPlan, KernelSettings, plan_for
-from nfq_guard.model.flow import Packet, Side
+from nfq_guard.model.flow import Direction, Gate, Packet, Side, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +33,20 @@ SHORT = 0.3
 class Asked(NamedTuple):
     """A packet that the kernel asked about."""
 
-    side: Side
+    gate: Gate
     packet: Packet
     interface: int
+    """Index of the one that it came in by, else of the one that it leaves by."""
+
+    @property
+    def side(self) -> Side:
+        """Whose rules it meets first."""
+        return Side.EGRESS if self.gate.direction is Direction.OUT else Side.INGRESS
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that asks."""
+        return self.gate.stage
 
     @property
     def port(self) -> int:
@@ -97,10 +108,10 @@ class Worker:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _judge(self, hook: int, inward: int, outward: int, payload: bytes) -> int:
+    def _judge(self, gate: Gate, inward: int, outward: int, payload: bytes) -> int:
         parsed = packets.parse(payload)
         assert isinstance(parsed, Packet), parsed
-        asked = Asked(HOOK_SIDE[hook], parsed, inward or outward)
+        asked = Asked(gate, parsed, inward or outward)
         self.asked.append(asked)
         return self.decide(asked)
 

@@ -223,7 +223,7 @@ class Oracle:
             source, namespace, flow["src"], flow.get("sport"), flow["protocol"]
         ) and self.side_matches(destination, namespace, flow["dst"], flow.get("dport"), flow["protocol"])
 
-    def side_matches(  # noqa: C901, PLR0911 - one sentence of the semantics after the other
+    def side_matches(  # noqa: C901 - one sentence of the semantics after the other
         self,
         side: Resource,
         namespace: str | None,
@@ -389,7 +389,8 @@ class Oracle:
             return before
         if not (before and before["stage"] == "untracked"):
             known = self.by_connection(flow)
-            if known:
+            asked = in_wep or out_wep or self.forward_policies(in_hep, out_hep)
+            if known and (known["verdict"] == "allow" or asked):
                 return {"stage": "forward", **known}
         allowed = before
         steps = []
@@ -407,6 +408,10 @@ class Oracle:
                 return outcome
             allowed = outcome or allowed
         return allowed or {"verdict": "allow", "reason": "forward-default", "stage": "forward"}
+
+    def forward_policies(self, in_hep: Resource | None, out_hep: Resource | None) -> bool:
+        sides = ((in_hep, "ingress"), (out_hep, "egress"))
+        return any(hep and self.stage_policies("forward", hep, side) for hep, side in sides)
 
     def before_nat(self, flow: Resource, interface: str) -> dict[str, Any] | None:
         own = self.specific(interface)

@@ -16,7 +16,7 @@ from bench import ENDPOINT, Bench, address, bench, connects, hears, listener, ud
 
 from nfq_guard.adapters.nfqueue import ALLOW, DENY
 from nfq_guard.adapters.tablewatch import TableWatch
-from nfq_guard.engine.ruleset import Failsafe, Ruleset
+from nfq_guard.engine.ruleset import Failsafe, HostAction, Ruleset
 from nfq_guard.kernel.plan import FailMode, KernelSettings
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import SCTP, TCP, UDP
@@ -276,7 +276,8 @@ def test_the_wildcard_guards_every_interface_but_workloads() -> None:
     with bench() as here, netns.Namespace() as workload:
         netns.link(here.guarded.namespace, workload, names=("cali0", "eth0"), subnet=79)
         other, _ = netns.link(here.guarded.namespace, here.peer.namespace, names=("eth5", "eth5"), subnet=80)
-        here.install(Ruleset("node", wildcard=ENDPOINT, workload_prefixes=("cali",)))
+        ruleset = Ruleset("node", wildcard=ENDPOINT, endpoint_to_host=HostAction.RETURN)
+        here.install(ruleset)
         with here.worker() as worker:
             worker.decide = lambda _: DENY
             receiver = udp(here.guarded, port=9, bind="0.0.0.0")

@@ -1,0 +1,326 @@
+"""The rules of the table, stage by stage.
+
+Owns every rule of every regular chain. Must never read the kernel: equal plans give equal rules. Names are
+checked by kernel/plan.py, everything else here is a number.
+
+A base chain's only rule jumps to a regular chain, which a reload may change. Ahead of
+a base chain that queues, on the same hook, another takes our bits off packets: whoever
+set them (a local program's SO_MARK, another table, the output side of loopback), it was
+not the worker. Where a stage before NAT stands, it does so for all packets, and what is
+found later is its own.
+
+The worker allows by "repeat" with a code in the packet mark: the kernel runs the base
+chain once more, which takes the code off again and writes the generation into `ct mark`.
+Why repeat, and not accept with a chain behind that stamps: an output packet whose mark
+differs after the queue is routed again by that mark (nf_ip_reroute), which breaks
+`ip rule fwmark`; here it is the same again. And a packet that the kernel lets by unjudged
+(no worker and bypass, or queue full and fail-open) goes on to the next base chain: a
+stamping chain there could not tell it from a judged one on output.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from nfq_guard.kernel.marks import REFUSED, Code
+from nfq_guard.kernel.plan import EstablishedFlows, FailMode, QueueTarget, Section
+from nfq_guard.kernel.text import Chain, replaced, starting_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nfq_guard.kernel.plan import KernelPlan, KernelSettings
+
+GENERATION_COMMENT = "generation"
+QUEUE_CHAIN = "to_queue"
+
+_NEIGHBOR_DISCOVERY = (
+    "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect"
+)
+_WORKLOAD_ICMPV6 = (
+    "mld-listener-query, mld-listener-report, mld-listener-done, "
+    "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert"
+)
+
+
+class _Way(NamedTuple):
+    """The words in which the two directions differ."""
+
+    suffix: str
+    interface: str
+    peer: str
+    opposite: str
+
+
+_IN = _Way("in", "iifname", "saddr", "out")
+_OUT = _Way("out", "oifname", "daddr", "in")
+
+
+def queue_comment(settings: KernelSettings) -> str:
+    """Return the remark on the rule that queues: how a reload sees whether it is still right."""
+    mode = "bypass" if settings.fail_mode is FailMode.OPEN else "no bypass"
+    return f"queue {settings.queue}-{settings.last_queue} {mode}"
+
+
+class Rules:
+    """Writes the regular chains of a plan."""
+
+    def __init__(self, plan: KernelPlan, settings: KernelSettings, target: QueueTarget) -> None:
+        """Prepare the words that recur."""
+        self._plan = plan
+        self._settings = settings
+        self._target = target
+        mark = settings.packet_mark
+        self._bits = f"meta mark & {mark.mask:#010x}"
+        self._clear = self._put(Code.NONE)
+        self._stray = f"{self._bits} != 0x00000000 {self._clear}"
+        self._early_in = bool({Section.PRE_DNAT, Section.UNTRACKED_IN} & plan.sections)
+        self._early_out = Section.UNTRACKED_OUT in plan.sections
+        # Reached only while the queue's chain is empty (render_groundwork).
+        self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
+
+    def chains(self, section: Section) -> tuple[Chain, ...]:
+        """Return a section's regular chains, each ahead of those that jump to it."""
+        written = {
+            Section.LOCAL: self._local,
+            Section.FORWARD: self._forward,
+            Section.PRE_DNAT: self._pre_dnat,
+            Section.UNTRACKED_IN: self._untracked_in,
+            Section.UNTRACKED_OUT: self._untracked_out,
+        }[section]()
+        return tuple(Chain(name, tuple(lines)) for name, lines in written)
+
+    # -- sections -----------------------------------------------------------
+
+    def _local(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield QUEUE_CHAIN, iter((self._queue_rule(),))
+        yield "unmark", iter((self._clear,))
+        yield "refuse", self._refuse()
+        yield "unmark_in", self._unmark(self._early_in, self._inward("unmark", "unmark"))
+        yield "stamp_in", self._stamp()
+        yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "")
+        yield "guard_in", self._guard(_IN)
+        yield "from_workload", self._from_workload()
+        yield "classify_in", self._inward("guard_in", "from_workload")
+        yield "unmark_out", self._unmark(self._early_out, self._outward("unmark"))
+        yield "stamp_out", self._stamp(leaving=True)
+        yield "answer_out", self._answer("out")
+        yield "guard_out", self._guard(_OUT)
+        yield "classify_out", self._classify_out()
+
+    def _forward(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "unmark_forward", self._unmark(self._early_in, self._crossing("unmark"))
+        yield "stamp_forward", self._stamp()
+        yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
+        yield "guard_forward", self._guard_forward()
+        yield "classify_forward", self._classify_forward()
+
+    def _pre_dnat(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "guard_pre_dnat", self._guard_pre_dnat()
+        yield "classify_pre_dnat", self._classify_pre_dnat()
+
+    def _untracked_in(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "guard_untracked_in", self._guard_untracked_in()
+        yield "classify_untracked_in", iter((self._stray, "iifname @exempt_in goto guard_untracked_in"))
+        yield "untrack_in", iter((f"{self._has(Code.SPARED)} notrack",))
+
+    def _untracked_out(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "unmark_untracked_out", iter((self._stray,))
+        yield "untrack_out", iter(("notrack", self._put(Code.EARLY), "accept"))
+        yield "guard_untracked_out", self._guard_untracked_out()
+        yield "classify_untracked_out", iter(("oifname @exempt_out goto guard_untracked_out",))
+        yield "spare_out", self._spare_out()
+
+    # -- which packets --------------------------------------------------------
+
+    def _unmark(self, early: bool, dispatch: Iterator[str]) -> Iterator[str]:  # noqa: FBT001 - private
+        yield f"{self._bits} == 0x00000000 return"
+        if early:
+            yield f"{self._has(Code.SPARED)} return"
+        yield from dispatch
+
+    def _inward(self, host: str, workload: str) -> Iterator[str]:
+        yield f"iifname @managed goto {host}"
+        for prefix in self._plan.workload_prefixes:
+            yield f'iifname "{starting_with(prefix)}" goto {workload}'
+        if self._plan.wildcard:
+            yield f"goto {host}"
+
+    def _outward(self, host: str) -> Iterator[str]:
+        yield f"oifname @managed goto {host}"
+        if self._plan.wildcard:
+            for prefix in self._plan.workload_prefixes:
+                yield f'oifname "{starting_with(prefix)}" return'
+            yield f"goto {host}"
+
+    def _classify_out(self) -> Iterator[str]:
+        if self._early_out:
+            yield f"{self._has(Code.SPARED)} goto unmark"
+        yield from self._outward("guard_out")
+
+    def _crossing(self, target: str) -> Iterator[str]:
+        plan = self._plan
+        ends = (("iifname", "forwarded_in", plan.forward_in), ("oifname", "forwarded_out", plan.forward_out))
+        for word, name, guarded in ends:
+            if guarded.interfaces:
+                yield f"{word} @{name} goto {target}"
+            if guarded.others:
+                yield f"{word} != @managed goto {target}"
+
+    def _classify_forward(self) -> Iterator[str]:
+        yield from self._crossing("guard_forward")
+        if not self._early_in:
+            return
+        # Nobody has to be asked here any more. What came by the stage before NAT unjudged
+        # (fail-open) is not remembered.
+        yield f"{self._has(Code.EARLY)} goto unmark"
+        if self._plan.pre_dnat:
+            yield "ct state related accept"
+            yield f"{self._before_nat()}ct direction original goto stamp_forward"
+        yield f"{self._has(Code.SPARED)} goto unmark"
+
+    def _classify_pre_dnat(self) -> Iterator[str]:
+        if Section.UNTRACKED_IN in self._plan.sections:
+            yield f"{self._has(Code.SPARED)} return"
+        else:
+            yield self._stray
+        yield f"{self._before_nat()}goto guard_pre_dnat"
+
+    def _before_nat(self) -> str:
+        return "" if self._plan.pre_dnat.others else "iifname @before_nat "
+
+    # -- what happens to them -------------------------------------------------
+
+    def _guard(self, way: _Way) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
+        yield from self._known(way.suffix)
+        yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
+        yield from self._neighbors(f'counter name "neighbor_discovery_{way.suffix}" accept')
+        yield from self._ask(way.suffix)
+
+    def _from_workload(self) -> Iterator[str]:
+        plan = self._plan
+        yield f"{self._has(Code.ALLOWED)} goto stamp_in"
+        yield f"{self._has(REFUSED)} goto refuse"
+        if self._early_in:
+            # What `*` allows before DNAT does not spare the workload its action.
+            yield f"{self._has(Code.SPARED)} {self._clear}"
+        yield from self._known("in")
+        yield f"icmpv6 type {{ {_WORKLOAD_ICMPV6} }} accept"
+        if plan.workloads:
+            yield f'iifname @workloads counter name "queued_in" jump {QUEUE_CHAIN}'
+            yield f"iifname @workloads {self._unqueued}"
+        yield 'counter name "endpoint_to_host" drop' if plan.drop_to_host else "goto stamp_in"
+
+    def _guard_forward(self) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_forward"
+        yield from self._known("forward")
+        yield from self._ask("forward")
+
+    def _guard_pre_dnat(self) -> Iterator[str]:
+        yield from self._known("pre_dnat")
+        yield from self._failsafes(_IN, "accept")
+        yield from self._neighbors("accept")
+        yield self._put(Code.EARLY)
+        yield from self._ask("pre_dnat")
+
+    def _guard_untracked_in(self) -> Iterator[str]:
+        yield from self._failsafes(_IN, "accept")
+        yield from self._answers(_IN)
+        yield from self._neighbors("accept")
+        yield from self._ask("untracked_in")
+
+    def _guard_untracked_out(self) -> Iterator[str]:
+        yield f"{self._has(Code.SPARED)} goto untrack_out"
+        yield from self._failsafes(_OUT, "accept")
+        yield from self._answers(_OUT)
+        yield from self._neighbors("accept")
+        # By this code, a packet that is exempt already is not taken for one that we exempted.
+        yield f"ct state untracked {self._put(Code.ALLOWED)}"
+        yield f"ct state != untracked {self._put(Code.EARLY)}"
+        yield from self._ask("untracked_out")
+
+    def _spare_out(self) -> Iterator[str]:
+        yield f"{self._has(Code.EARLY)} ct state untracked {self._put(Code.SPARED)} return"
+        yield self._stray
+
+    def _answer(self, suffix: str, spared: str = "drop") -> Iterator[str]:
+        """Yield what the worker's answers come to; `spared` empty: ask, and say that it was."""
+        yield f"{self._has(Code.ALLOWED)} goto stamp_{suffix}"
+        yield f"{self._has(REFUSED)} goto refuse"
+        if spared:
+            yield spared
+        else:
+            yield from self._ask(suffix)
+
+    def _refuse(self) -> Iterator[str]:
+        yield self._clear
+        yield "meta l4proto tcp reject with tcp reset"
+        yield "reject with icmpx admin-prohibited"
+
+    def _stamp(self, *, leaving: bool = False) -> Iterator[str]:
+        """Yield what happens to a packet that policy or a failsafe allows.
+
+        A connection is stamped by the last stage it has to pass: what leaves by `lo` comes
+        in by `lo` and is judged there too.
+        """
+        mark = self._settings.connection_mark
+        generation = self._plan.generation
+        yield self._clear
+        if leaving and self._plan.loopback_guarded:
+            yield 'oifname "lo" accept'
+        stamp = replaced("ct mark", mark.mask, mark.value(generation))
+        yield f'{stamp} comment "{GENERATION_COMMENT} {generation}"'
+        yield "accept"
+
+    # -- lines that recur -------------------------------------------------------
+
+    def _known(self, suffix: str) -> Iterator[str]:
+        mark = self._settings.connection_mark
+        yield f"ct mark & {mark.mask:#010x} == {mark.value(self._plan.generation):#010x} accept"
+        # Replies to what was judged, and connections that conntrack's helpers announced.
+        yield "ct state established ct direction reply accept"
+        yield "ct state related accept"
+        yield "ct state established ct status expected accept"
+        if self._settings.established_flows is EstablishedFlows.KEEP:
+            yield "ct state established accept"
+        if self._plan.drop_invalid:
+            yield f'ct state invalid counter name "invalid_{suffix}" drop'
+
+    @staticmethod
+    def _failsafes(way: _Way, outcome: str) -> Iterator[str]:
+        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
+            yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
+
+    @staticmethod
+    def _answers(way: _Way) -> Iterator[str]:
+        # No connection tells an answer from a question here: the other direction's ports do.
+        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
+            yield f"meta l4proto . th sport{address} @failsafe_{way.opposite}{ending} accept"
+
+    def _neighbors(self, outcome: str) -> Iterator[str]:
+        if self._plan.allow_neighbor_discovery:
+            yield f"icmpv6 type {{ {_NEIGHBOR_DISCOVERY} }} {outcome}"
+
+    def _ask(self, suffix: str) -> Iterator[str]:
+        yield f'counter name "queued_{suffix}" jump {QUEUE_CHAIN}'
+        yield self._unqueued
+
+    def _codes(self) -> str:
+        return f"meta mark & {self._settings.packet_mark.codes:#010x}"
+
+    def _has(self, code: Code) -> str:
+        return f"{self._codes()} == {self._settings.packet_mark.value(code):#010x}"
+
+    def _put(self, code: Code) -> str:
+        mark = self._settings.packet_mark
+        return replaced("meta mark", mark.mask, mark.value(code))
+
+    def _queue_rule(self) -> str:
+        settings = self._settings
+        remark = queue_comment(settings)
+        if self._target is QueueTarget.XT:
+            return f"# {remark}: xt target NFQUEUE, added by netlink"
+        flags = "flags bypass " if settings.fail_mode is FailMode.OPEN else ""
+        last = f"-{settings.last_queue}" if settings.queue_count > 1 else ""
+        return f'queue {flags}to {settings.queue}{last} comment "{remark}"'

@@ -1,0 +1,64 @@
+"""What each answer comes to at each gate, and the rule about marks on the way out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from nfq_guard.kernel.gates import (
+    ALLOW,
+    DENY,
+    FORWARD,
+    GATES,
+    LOCAL_IN,
+    LOCAL_OUT,
+    PASS,
+    PREROUTING,
+    REJECT,
+    Outcome,
+    Verb,
+    outcome,
+)
+from nfq_guard.kernel.marks import REFUSED, Code
+from nfq_guard.model.flow import Stage
+
+ANSWERS = (ALLOW, DENY, PASS, REJECT)
+
+
+@pytest.mark.parametrize("key", GATES)
+def test_a_deny_and_what_is_no_answer_drop_everywhere(key: tuple[int, Code]) -> None:
+    assert outcome(*key, DENY).verb is outcome(*key, 99).verb is Verb.DROP
+
+
+@pytest.mark.parametrize("key", GATES)
+def test_only_the_last_stages_of_a_packets_way_reject(key: tuple[int, Code]) -> None:
+    rejecting = GATES[key].stage in {Stage.NORMAL, Stage.FORWARD}
+    assert outcome(*key, REJECT) == (Outcome(Verb.REPEAT, REFUSED) if rejecting else Outcome(Verb.DROP))
+
+
+def test_a_mark_changes_on_the_way_out_only_if_the_packet_repeats() -> None:
+    for key, answer in itertools.product(GATES, ANSWERS):
+        told = outcome(*key, answer)
+        if key[0] == LOCAL_OUT and told.verb is Verb.ACCEPT:
+            assert told.code is None
+
+
+def test_a_stage_without_opinion_takes_its_code_off_again() -> None:
+    for key in GATES:
+        if key[0] != LOCAL_OUT:
+            assert outcome(*key, PASS) == Outcome(Verb.ACCEPT, Code.NONE)
+
+
+def test_an_allow_before_nat_goes_along_with_the_packet() -> None:
+    for code in (Code.NONE, Code.EARLY):
+        assert outcome(PREROUTING, code, ALLOW) == Outcome(Verb.ACCEPT, Code.SPARED)
+
+
+def test_an_allow_at_the_last_stage_repeats_to_be_stamped() -> None:
+    for key in ((LOCAL_IN, Code.NONE), (LOCAL_OUT, Code.NONE), (FORWARD, Code.NONE), (FORWARD, Code.SPARED)):
+        assert outcome(*key, ALLOW) == Outcome(Verb.REPEAT, Code.ALLOWED)
+
+
+def test_a_packet_that_others_exempted_is_not_spared_by_an_allow() -> None:
+    assert outcome(LOCAL_OUT, Code.ALLOWED, ALLOW) == Outcome(Verb.ACCEPT)
