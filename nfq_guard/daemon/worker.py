@@ -54,8 +54,8 @@ class Worker:
         self._verdicts: Verdicts | None = None
         self._reader: QueueReader | None = None
         self._names: dict[int, str] = {}
-        self._places: dict[tuple[Gate, int, int], Place] = {}
-        """As asked for, by interface index: made once, not per packet."""
+        self._places: dict[tuple[int, int, int], Place] = {}
+        """By identity of the gate (constants of kernel/gates.py) and interface indices."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
@@ -143,13 +143,13 @@ class Worker:
 
     def _judge(self, gate: Gate, in_index: int, out_index: int, data: bytes) -> int:
         assert self._verdicts is not None, "bound after the setup"  # noqa: S101
-        place = self._places.get((gate, in_index, out_index))
+        place = self._places.get((id(gate), in_index, out_index))
         return self._verdicts.judge(place or self._place(gate, in_index, out_index), data)
 
     def _place(self, gate: Gate, in_index: int, out_index: int) -> Place:
         place = Place(gate, self._name(in_index), self._name(out_index))
         if (place.in_interface or not in_index) and (place.out_interface or not out_index):
-            self._places[gate, in_index, out_index] = place
+            self._places[id(gate), in_index, out_index] = place
         return place
 
     def _name(self, index: int) -> str:

@@ -10,36 +10,37 @@ tuples, where evicting entries one by one from a dict would scan its holes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nfq_guard.engine.decide import NO_OPINION, UNMANAGED, forward_policy, stage_policy, workload_to_host
-from nfq_guard.model.flow import Direction, Gate, Packet, Side, Stage
+from nfq_guard.model.flow import Direction, Side, Stage
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
     from nfq_guard.engine.chain import Match
     from nfq_guard.engine.ruleset import Ruleset
+    from nfq_guard.model.flow import Gate, Packet
 
 FLOW_TABLE_SIZE = 65_536
 """Entries in both halves together: a few tens of megabytes at most."""
 
 
-class Place(NamedTuple):
-    """Where a packet waits for its verdict. Interfaces that it has not got are empty."""
+class Place:
+    """Where a packet waits for its verdict. Made once, asked for every packet: all is worked out ahead."""
 
-    gate: Gate
-    in_interface: str = ""
-    out_interface: str = ""
+    __slots__ = ("gate", "in_interface", "interface", "key", "out_interface", "side")
 
-    @property
-    def side(self) -> Side:
+    def __init__(self, gate: Gate, in_interface: str = "", out_interface: str = "") -> None:
+        """Interfaces that a packet has not got there are empty."""
+        self.gate = gate
+        self.in_interface = in_interface
+        self.out_interface = out_interface
+        self.side = Side.EGRESS if gate.direction is Direction.OUT else Side.INGRESS
         """Whose rules it meets first: those of the interface that it came in by, if it did."""
-        return Side.EGRESS if self.gate.direction is Direction.OUT else Side.INGRESS
-
-    @property
-    def interface(self) -> str:
+        self.interface = in_interface if self.side is Side.INGRESS else out_interface
         """That interface."""
-        return self.in_interface if self.side is Side.INGRESS else self.out_interface
+        self.key = f"{gate.stage} {gate.direction} {gate.before_nat} {in_interface} {out_interface}"
+        """Tells places apart, for dicts: a string knows its hash, an enum's is a call."""
 
 
 class Engine:
@@ -51,8 +52,8 @@ class Engine:
         self.hits = 0
         self.misses = 0
         self._half = table_size // 2
-        self._young: dict[tuple[Place, Packet], Match] = {}
-        self._old: dict[tuple[Place, Packet], Match] = {}
+        self._young: dict[tuple[str, Packet], Match] = {}
+        self._old: dict[tuple[str, Packet], Match] = {}
 
     @property
     def entries(self) -> int:
@@ -64,7 +65,7 @@ class Engine:
         packet = parse(data)
         if isinstance(packet, Unparsable):
             return packet
-        key = (place, packet)
+        key = (place.key, packet)
         match = self._young.get(key) or self._old.get(key)
         if match is not None:
             self.hits += 1

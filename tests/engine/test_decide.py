@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from policy import flow_of, host_endpoint, policy, resource, ruleset_of
@@ -11,7 +12,13 @@ from nfq_guard.engine import decide
 from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import Flow, Side, Stage
 
-FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1", "fd00::1"], "lo": ["127.0.0.1"], "cali1": []}}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS: dict[str, Any] = {
+    "node": "host-a",
+    "interfaces": {"eth0": ["10.0.0.1", "fd00::1"], "lo": ["127.0.0.1"], "cali1": []},
+}
 WEB = {"direction": "in", "in_interface": "eth0", "protocol": 6, "src": "203.0.113.9", "dst": "10.0.0.1"}
 WEB |= {"sport": 40000, "dport": 443}
 SSH = WEB | {"dport": 22}
@@ -161,3 +168,185 @@ def test_a_flow_without_its_interface_is_a_bug() -> None:
         decide(ruleset_of(FACTS), flow._replace(in_interface=None))
     with pytest.raises(ValueError, match="needs the name of its interface"):
         decide(ruleset_of(FACTS), Flow(flow.direction.FORWARD, flow.packet, "eth0"))
+
+
+# -- the order of the stages -----------------------------------------------------
+
+EARLY = {"preDNAT": True, "applyOnForward": True}
+UNTRACKED = {"doNotTrack": True, "applyOnForward": True}
+CROSSING = WEB | {"direction": "forward", "out_interface": "eth1", "dst": "10.9.9.9"}
+ALLOW, DENY, PASS = {"action": "Allow"}, {"action": "Deny"}, {"action": "Pass"}
+
+
+def both(*resources: dict[str, Any], **flow: Any) -> Decision:
+    """Return what is decided about forwarded traffic between two guarded interfaces."""
+    inner = host_endpoint("inner", interfaceName="eth1", labels={"side": "inner"})
+    facts = FACTS | {"interfaces": {**FACTS["interfaces"], "eth1": ["10.9.0.1"]}}
+    outer = host_endpoint("outer", labels={"side": "outer"})
+    return decide(ruleset_of(facts, outer, inner, *resources), flow_of(CROSSING | flow))
+
+
+def test_untracked_policy_comes_before_all_others_and_an_allow_ends_the_way_in() -> None:
+    untracked = policy("raw", **UNTRACKED, ingress=[ALLOW])
+    early = policy("early", **EARLY, ingress=[DENY])
+
+    decision = answer(WEB, host_endpoint(), untracked, early, policy(ingress=[DENY]))
+
+    assert decision[:4] == (Verdict.ALLOW, Reason.POLICY, Stage.UNTRACKED, Side.INGRESS)
+
+
+def test_untracked_policy_is_asked_about_every_packet_even_of_a_known_connection() -> None:
+    untracked = policy("raw", **UNTRACKED, ingress=[DENY])
+
+    assert answer(WEB | {"ct_state": "established"}, host_endpoint(), untracked).stage is Stage.UNTRACKED
+
+
+def test_what_untracked_policy_passes_on_goes_to_the_next_stage() -> None:
+    untracked = policy("raw", **UNTRACKED, ingress=[PASS])
+
+    assert answer(WEB, host_endpoint(), untracked, policy(ingress=[ALLOW])).stage is Stage.NORMAL
+    assert answer(WEB, host_endpoint(), untracked).reason is Reason.NO_MATCH
+
+
+def test_answers_from_failsafe_ports_are_not_for_untracked_policy() -> None:
+    untracked = policy("raw", **UNTRACKED, types=["Ingress", "Egress"], ingress=[DENY], egress=[DENY])
+    dns = WEB | {"protocol": 17, "sport": 53, "dport": 40000}
+    shell = outbound(WEB | {"sport": 22, "dport": 40000})
+
+    for flow in (dns, shell):
+        assert answer(flow, host_endpoint(), untracked).stage is Stage.NORMAL
+    assert answer(WEB | {"sport": 22}, host_endpoint(), untracked).stage is Stage.UNTRACKED
+
+
+def test_untracked_policy_of_the_wildcard_is_not_heard() -> None:
+    untracked = policy("raw", **UNTRACKED, ingress=[ALLOW])
+
+    assert answer(WEB, host_endpoint(interfaceName="*"), untracked).reason is Reason.NO_MATCH
+
+
+def test_policy_before_dnat_is_asked_about_the_destination_as_sent() -> None:
+    rule = {"action": "Deny", "protocol": "TCP", "destination": {"ports": [8000]}}
+    flow = WEB | {"original_dport": 8000}
+    normal = policy(ingress=[ALLOW])
+
+    assert answer(flow, host_endpoint(), policy("early", **EARLY, ingress=[rule]), normal).stage is (
+        Stage.PRE_DNAT
+    )
+    assert answer(flow, host_endpoint(), policy(ingress=[rule, ALLOW])).verdict is Verdict.ALLOW
+
+
+def test_an_allow_before_dnat_ends_the_way_in() -> None:
+    early = policy("early", **EARLY, ingress=[ALLOW])
+
+    assert answer(WEB, host_endpoint(), early, policy(ingress=[DENY])).stage is Stage.PRE_DNAT
+
+
+def test_a_failsafe_port_ends_the_stage_before_dnat_only() -> None:
+    early = policy("early", **EARLY, ingress=[DENY])
+
+    assert answer(SSH, host_endpoint(), early)[:3] == (Verdict.ALLOW, Reason.FAILSAFE, Stage.NORMAL)
+
+
+def test_the_wildcards_policy_before_dnat_holds_where_an_interface_has_none_of_its_own() -> None:
+    early = policy("early", **EARLY, selector="all-of == 'them'", ingress=[DENY])
+    wildcard = host_endpoint("any", interfaceName="*", labels={"all-of": "them"})
+
+    assert answer(WEB, host_endpoint(), wildcard, early, policy(ingress=[ALLOW])).endpoint == "any"
+
+
+def test_forwarded_traffic_meets_the_incoming_interfaces_ingress_then_the_outgoing_ones_egress() -> None:
+    into = policy("into", applyOnForward=True, selector="side == 'outer'", ingress=[ALLOW])
+    out = policy("out", applyOnForward=True, selector="side == 'inner'", egress=[DENY], types=["Egress"])
+
+    assert both(into)[:4] == (Verdict.ALLOW, Reason.POLICY, Stage.FORWARD, Side.INGRESS)
+    assert both(into, out)[:5] == (Verdict.DENY, Reason.POLICY, Stage.FORWARD, Side.EGRESS, "inner")
+
+
+def test_an_allow_before_dnat_spares_forwarded_traffic_the_incoming_interfaces_policy_only() -> None:
+    early = policy("early", **EARLY, selector="side == 'outer'", ingress=[ALLOW])
+    into = policy("into", applyOnForward=True, selector="side == 'outer'", ingress=[DENY])
+    out = policy("out", applyOnForward=True, selector="side == 'inner'", egress=[DENY], types=["Egress"])
+
+    assert both(early, into)[:3] == (Verdict.ALLOW, Reason.POLICY, Stage.PRE_DNAT)
+    assert both(early, into, out).endpoint == "inner"
+
+
+def test_forwarded_traffic_has_no_failsafes_and_no_profiles() -> None:
+    into = policy("into", applyOnForward=True, selector="side == 'outer'", ingress=[PASS])
+    closed = policy("closed", applyOnForward=True, selector="side == 'outer'", ingress=[])
+
+    assert both(into, dport=22)[:2] == (Verdict.ALLOW, Reason.FORWARD_DEFAULT)
+    assert both(closed, dport=22)[:2] == (Verdict.DENY, Reason.TIER_DEFAULT)
+
+
+def test_an_invalid_packet_is_denied_on_its_way_through_where_some_policy_looks_at_it() -> None:
+    into = policy("into", applyOnForward=True, selector="side == 'outer'", ingress=[ALLOW])
+
+    assert both(into, ct_state="invalid")[:2] == (Verdict.DENY, Reason.INVALID)
+    assert both(ct_state="invalid")[:2] == (Verdict.ALLOW, Reason.FORWARD_DEFAULT)
+
+
+# -- workloads ---------------------------------------------------------------------
+
+FROM_WORKLOAD = WEB | {"in_interface": "cali1", "src": "10.65.0.2"}
+
+
+def to_host(action: str) -> dict[str, Any]:
+    return resource("FelixConfiguration", "default", defaultEndpointToHostAction=action)
+
+
+def workload_endpoint() -> dict[str, Any]:
+    spec: dict[str, Any] = {"node": "host-a", "orchestrator": "k8s", "pod": "w", "endpoint": "eth0"}
+    spec |= {"interfaceName": "cali1", "ipNetworks": ["10.65.0.2/32"]}
+    made = resource("WorkloadEndpoint", "host--a-k8s-w-eth0", labels={"app": "w"}, **spec)
+    made["metadata"]["namespace"] = "shop"
+    return made
+
+
+@pytest.mark.parametrize(("action", "verdict"), [("Drop", "deny"), ("Accept", "allow"), ("Return", "allow")])
+def test_a_workloads_packet_to_its_host_gets_the_action(action: str, verdict: str) -> None:
+    decision = answer(FROM_WORKLOAD, to_host(action), host_endpoint(interfaceName="*"))
+
+    assert (decision.verdict, decision.reason) == (verdict, Reason.ENDPOINT_TO_HOST)
+
+
+def test_a_workloads_own_policy_can_only_deny_ahead_of_the_action() -> None:
+    deny = policy("w", selector="app == 'w'", egress=[DENY], types=["Egress"])
+    allow = policy("w", selector="app == 'w'", egress=[ALLOW], types=["Egress"])
+
+    assert answer(FROM_WORKLOAD, to_host("Accept"), workload_endpoint(), deny).reason is Reason.POLICY
+    assert answer(FROM_WORKLOAD, to_host("Drop"), workload_endpoint(), allow)[:2] == (
+        Verdict.DENY,
+        Reason.ENDPOINT_TO_HOST,
+    )
+
+
+def test_the_host_reaches_its_workloads_whatever_policy_says() -> None:
+    decision = answer(outbound(FROM_WORKLOAD), host_endpoint(interfaceName="*"), workload_endpoint())
+
+    assert decision[:2] == (Verdict.ALLOW, Reason.HOST_TO_WORKLOAD)
+
+
+@pytest.mark.conformance
+def test_every_endpoint_to_host_case_of_calico_is_decided_the_same_way(cases_dir: Path) -> None:
+    cases = json.loads((cases_dir / "ep_to_host_action.json").read_text())["cases"]
+    differing = [case for case in cases if _verdict_of(case) != case["expected"]]
+
+    assert len(cases) >= 26
+    assert differing == []
+
+
+def _verdict_of(case: dict[str, Any]) -> str:
+    resources = [to_host(case["defaultEndpointToHostAction"])]
+    if case["hep"] != "none":
+        before = EARLY if case["hep"] == "*-pre-dnat" else {}
+        interface = "eth0" if case["hep"] == "eth0" else "*"
+        resources += [
+            host_endpoint(interfaceName=interface),
+            policy("case", **before, ingress=[{"action": case["hep_policy"]}]),
+        ]
+    ours = answer(FROM_WORKLOAD, *resources).verdict
+    # Return leaves the packet to the rules behind Calico's: the policy of the INPUT chain,
+    # which is another table's with us.
+    left = case["defaultEndpointToHostAction"] == "Return" and case["input_chain_policy"] == "DROP"
+    return "deny" if left else ours

@@ -16,6 +16,7 @@ from scapy.utils import RawPcapReader, wrpcap
 
 from nfq_guard.engine import Engine, Place
 from nfq_guard.engine.chain import Match
+from nfq_guard.engine.ruleset import HostAction
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.packet import Unparsable, parse
@@ -163,3 +164,111 @@ def test_the_wildcard_takes_interfaces_that_appear_later() -> None:
     assert isinstance(outcome, Match)
     assert outcome.decision is not None
     assert (outcome.decision.verdict, outcome.decision.reason) == (Verdict.DENY, Reason.NO_MATCH)
+
+
+# -- other places than the normal stage ---------------------------------------------
+
+SYN = "a TCP SYN over IPv4"
+STAGES = ruleset_of(
+    {"node": "host-a", "interfaces": {"eth0": [], "eth1": [], "cali1": []}},
+    host_endpoint(labels={"side": "outer"}),
+    host_endpoint("inner", interfaceName="eth1", labels={"side": "inner"}),
+    policy(
+        "raw",
+        doNotTrack=True,
+        applyOnForward=True,
+        selector="side == 'outer'",
+        ingress=[{"action": "Log"}, {"action": "Deny", "protocol": "UDP"}],
+    ),
+    policy(
+        "early", preDNAT=True, applyOnForward=True, selector="side == 'outer'", ingress=[{"action": "Allow"}]
+    ),
+    policy(
+        "in",
+        applyOnForward=True,
+        selector="side == 'outer'",
+        order=1,
+        ingress=[{"action": "Log"}, {"action": "Allow"}],
+    ),
+    policy(
+        "out",
+        applyOnForward=True,
+        selector="side == 'inner'",
+        types=["Egress"],
+        egress=[{"action": "Deny", "protocol": "UDP"}, {"action": "Allow"}],
+    ),
+)
+
+
+def at(stage: Stage, incoming: str = "", outgoing: str = "", *, before_nat: bool = False) -> Place:
+    direction = Direction.FORWARD if stage is Stage.FORWARD else Direction.IN if incoming else Direction.OUT
+    return Place(Gate(stage, direction, before_nat), incoming, outgoing)
+
+
+def judged(place: Place, name: str = SYN) -> Match:
+    outcome = Engine(STAGES).judge(place, PACKETS[name])
+    assert isinstance(outcome, Match)
+    return outcome
+
+
+def actions(match: Match) -> list[tuple[str, str]]:
+    keys = [STAGES.counter_keys[index] for index in match.counters]
+    return [(key.policy, key.action) for key in keys]
+
+
+def test_an_early_stage_without_opinion_still_counts_and_logs() -> None:
+    match = judged(at(Stage.UNTRACKED, "eth0"))
+
+    assert match.decision is None
+    assert ("raw", "log") in actions(match)
+    assert [ref.name for ref in match.logs] == ["raw"]
+
+
+def test_each_stage_answers_for_itself() -> None:
+    assert reason_of(judged(at(Stage.UNTRACKED, "eth0"), "a UDP datagram over IPv4")) == "deny policy"
+    assert reason_of(judged(at(Stage.PRE_DNAT, "eth0"), "a UDP datagram over IPv4")) == "allow policy"
+    assert judged(at(Stage.PRE_DNAT, "eth1")).decision is None
+
+
+def test_a_forwarded_packet_is_counted_by_every_policy_on_its_way() -> None:
+    match = judged(at(Stage.FORWARD, "eth0", "eth1"))
+
+    assert reason_of(match) == "allow policy"
+    assert actions(match) == [("in", "log"), ("in", "allow"), ("out", "allow")]
+    assert [ref.name for ref in match.logs] == ["in"]
+
+
+def test_the_first_deny_on_the_way_through_decides() -> None:
+    match = judged(at(Stage.FORWARD, "eth0", "eth1"), "a UDP datagram over IPv4")
+
+    assert reason_of(match) == "deny policy"
+    assert actions(match)[-1] == ("out", "deny")
+
+
+def test_what_was_allowed_before_nat_skips_the_incoming_interfaces_policy() -> None:
+    assert actions(judged(at(Stage.FORWARD, "eth0", "eth1", before_nat=True))) == [("out", "allow")]
+
+
+def test_forwarded_traffic_that_no_policy_is_about_is_allowed() -> None:
+    assert reason_of(judged(at(Stage.FORWARD, "eth1", "eth0"))) == "allow forward-default"
+
+
+def test_a_workloads_packet_to_its_host_gets_the_action() -> None:
+    assert reason_of(judged(at(Stage.NORMAL, "cali1"))) == "deny endpoint-to-host"
+    returning = replace(STAGES, endpoint_to_host=HostAction.RETURN)
+    outcome = Engine(returning).judge(at(Stage.NORMAL, "cali1"), PACKETS[SYN])
+    assert reason_of(outcome) == "allow endpoint-to-host"
+
+
+def test_the_flow_table_keeps_places_apart() -> None:
+    engine = Engine(STAGES)
+    places = [
+        at(Stage.FORWARD, "eth0", "eth1"),
+        at(Stage.FORWARD, "eth0", "eth1", before_nat=True),
+        at(Stage.NORMAL, "eth0"),
+        at(Stage.PRE_DNAT, "eth0"),
+    ]
+    for place in places:
+        engine.judge(place, PACKETS[SYN])
+
+    assert (engine.entries, engine.hits) == (4, 0)
