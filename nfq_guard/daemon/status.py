@@ -66,10 +66,13 @@ def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
 
 def _chains_of(endpoint: GuardedEndpoint, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     for (stage, side), chain in endpoint.chains.items():
-        rules = []
+        rules: list[dict[str, Any]] = []
+        previous = -1
         for line in chain.rules:
-            if line.counter < 0:
+            # A rule may take several lines of the chain; they share its counter.
+            if line.counter in {-1, previous}:
                 continue
+            previous = line.counter
             key = ruleset.counter_keys[line.counter]
             place = {"file": line.ref.file, "line": line.ref.line} if line.ref is not None else {}
             rules.append(key._asdict() | place | {"packets": telemetry.slots.count(key)})

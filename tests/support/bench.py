@@ -61,8 +61,8 @@ class Worker:
         with space.entered():
             self.reader = QueueReader(queue, self._judge, settings, max_length=max_length)
         self._wake_read, self._wake_write = os.pipe()
-        self._awake = threading.Event()
-        self._awake.set()
+        self._turn = threading.Lock()
+        self._paused = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
@@ -74,12 +74,15 @@ class Worker:
         self.close()
 
     def pause(self) -> None:
-        """Stop answering, while staying bound: a hung worker."""
-        self._awake.clear()
+        """Stop answering, while staying bound: a hung worker. No packet is under way on return."""
+        self._paused = self._turn.acquire(timeout=10)
+        assert self._paused
 
     def resume(self) -> None:
         """Answer again."""
-        self._awake.set()
+        if self._paused:
+            self._paused = False
+            self._turn.release()
 
     def count(self, port: int, side: Side | None = None) -> int:
         """Return how often the kernel asked about packets to a port."""
@@ -90,7 +93,7 @@ class Worker:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._awake.set()
+        self.resume()
         os.write(self._wake_write, b"x")
         self._thread.join(10)
         self.reader.close()
@@ -110,13 +113,13 @@ class Worker:
         poller.register(self._wake_read, select.POLLIN)
         while not self._ended.is_set():
             poller.poll()
-            self._awake.wait()
-            if self._ended.is_set():
-                return
-            try:
-                self.reader.run()
-            except ValueError as error:  # what tests make judges raise
-                self.errors.append(error)
+            with self._turn:
+                if self._ended.is_set():
+                    return
+                try:
+                    self.reader.run()
+                except ValueError as error:  # what tests make judges raise
+                    self.errors.append(error)
 
 
 class Bench:
