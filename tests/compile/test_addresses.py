@@ -35,9 +35,14 @@ RESOURCES = (
     resource("Profile", "base", labelsToApply={"tier": "front", "rack": "base", "zone": "profile"}),
     resource("Profile", "rack", labelsToApply={"tier": "back", "power": "b"}),
     resource(
-        "GlobalNetworkSet", "office", labels={"site": "office"}, nets=["192.0.2.7/24", "192.0.2.9", "2001:db8::/64"]
+        "GlobalNetworkSet",
+        "office",
+        labels={"site": "office"},
+        nets=["192.0.2.7/24", "192.0.2.9", "2001:db8::/64"],
     ),
-    resource("GlobalNetworkSet", "halves", labels={"site": "halves"}, nets=["172.16.0.0/13", "172.24.0.0/13"]),
+    resource(
+        "GlobalNetworkSet", "halves", labels={"site": "halves"}, nets=["172.16.0.0/13", "172.24.0.0/13"]
+    ),
     resource("GlobalNetworkSet", "bare", nets=["198.51.100.0/24"]),
     resource("GlobalNetworkSet", "empty", labels={"site": "empty"}),
 )
@@ -177,7 +182,9 @@ def test_what_one_side_of_a_rule_asks_for(case: str) -> None:
 
 
 def test_ports_and_nets_are_not_asked_of_labels() -> None:
-    entity = EntityRule.model_validate({"nets": ["10.0.0.0/8"], "notNets": ["10.1.0.0/16"], "ports": ["http"]})
+    entity = EntityRule.model_validate(
+        {"nets": ["10.0.0.0/8"], "notNets": ["10.1.0.0/16"], "ports": ["http"]}
+    )
 
     assert book().wanted(entity) == (None, None)
 

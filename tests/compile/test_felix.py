@@ -23,7 +23,10 @@ PRECEDENCE: dict[str, tuple[list[dict[str, Any]], tuple[str, bool, int | None]]]
         [felix("default", interfacePrefix="tap", disableConntrackInvalidCheck=True)],
         ("tap", True, None),
     ),
-    "the node's own needs no default one": ([felix("node.host-a", interfacePrefix="tap")], ("tap", False, None)),
+    "the node's own needs no default one": (
+        [felix("node.host-a", interfacePrefix="tap")],
+        ("tap", False, None),
+    ),
     "the node's own wins, wherever it stands": (
         [felix("node.host-a", interfacePrefix="veth"), felix("default", interfacePrefix="tap")],
         ("veth", False, None),
@@ -58,7 +61,10 @@ PRECEDENCE: dict[str, tuple[list[dict[str, Any]], tuple[str, bool, int | None]]]
         ("cali", False, 1),
     ),
     "another node's is not ours": ([felix("node.host-b", interfacePrefix="tap")], ("cali", False, None)),
-    "a node's name is compared whole": ([felix("node.host-a.b", interfacePrefix="tap")], ("cali", False, None)),
+    "a node's name is compared whole": (
+        [felix("node.host-a.b", interfacePrefix="tap")],
+        ("cali", False, None),
+    ),
     "one for nodes by label is not in force": (
         [felix("racks", interfacePrefix="tap", nodeSelector="has(rack)")],
         ("cali", False, None),

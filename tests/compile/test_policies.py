@@ -17,7 +17,7 @@ from nfq_guard.selector import SelectorCache
 
 ALLOW, DENY = [{"action": "Allow"}], [{"action": "Deny"}]
 
-STAGES: dict[str, tuple[dict[str, bool], set[Stage]]] = {
+STAGES: dict[str, tuple[dict[str, Any], set[Stage]]] = {
     "a policy that says nothing": ({}, {Stage.NORMAL}),
     "applyOnForward adds a stage": ({"applyOnForward": True}, {Stage.NORMAL, Stage.FORWARD}),
     "doNotTrack takes the policy out of the others": (
@@ -113,7 +113,7 @@ def test_how_a_tier_ends(name: str) -> None:
     assert tier.default_action is action
 
 
-BOTH = {"ingress": ALLOW, "egress": [*DENY, *ALLOW]}
+BOTH: dict[str, Any] = {"ingress": ALLOW, "egress": [*DENY, *ALLOW]}
 SIDES: dict[str, tuple[dict[str, Any], set[Side]]] = {
     "rules for both directions": (BOTH, {Side.INGRESS, Side.EGRESS}),
     "one type, though there are rules for both": ({**BOTH, "types": ["Egress"]}, {Side.EGRESS}),

@@ -61,7 +61,9 @@ def test_what_was_compiled_before_leaves_no_trace(resources: list[dict[str, Any]
     selectors = SelectorCache(maxsize=4)
     before = (
         host_endpoint("hep-a", expectedIPs=["10.0.0.1"], labels={"role": "db"}),
-        policy("allow", selector="role == 'db'", ingress=[{"action": "Deny", "source": {"selector": "all()"}}]),
+        policy(
+            "allow", selector="role == 'db'", ingress=[{"action": "Deny", "source": {"selector": "all()"}}]
+        ),
     )
     compile_ruleset(inventory_of(*before), HOST, selectors=selectors)
 

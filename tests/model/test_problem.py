@@ -42,7 +42,13 @@ def test_a_config_error_carries_every_problem_in_the_order_of_the_files() -> Non
 
     error = ConfigError(Problem(place, "bad-net", "x") for place in [*places, Position("a")])
 
-    assert [str(problem.position) for problem in error.problems] == ["a", "a:9:3", "a:9:20", "a:10:1", "b:1:1"]
+    assert [str(problem.position) for problem in error.problems] == [
+        "a",
+        "a:9:3",
+        "a:9:20",
+        "a:10:1",
+        "b:1:1",
+    ]
 
 
 def test_the_text_of_a_config_error_is_a_line_for_each_problem() -> None:

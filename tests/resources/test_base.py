@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from parts import errors_of, faults
@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from nfq_guard.resources.base import Finding, Metadata, Resource, Strict, bad_annotations, camel, duplicates
 from nfq_guard.resources.fields import Integer, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CAMEL = {
     "node": "node",

@@ -72,7 +72,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], Told]] = {
         ],
     ),
     "profiles have such rules as well": (
-        [resource("Profile", "web", ingress=[{**ALLOW, "destination": SERVICE}], egress=[{**ALLOW, "http": {}}])],
+        [
+            resource(
+                "Profile", "web", ingress=[{**ALLOW, "destination": SERVICE}], egress=[{**ALLOW, "http": {}}]
+            )
+        ],
         [
             ("web", "spec.ingress[0].destination.services", "never-matches"),
             ("web", "spec.egress[0].http", "never-matches"),
@@ -122,11 +126,11 @@ def test_a_kind_is_told_of_exactly_if_it_is_pending(place: str) -> None:
     assert told(OF_WORKLOADS[place]) == expected
 
 
-STAGES = ({"applyOnForward": True}, {"doNotTrack": True, "applyOnForward": True})
+STAGES: tuple[dict[str, Any], ...] = ({"applyOnForward": True}, {"doNotTrack": True, "applyOnForward": True})
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: " ".join(stage))
-def test_a_stage_is_told_of_exactly_if_it_is_pending(stage: dict[str, bool]) -> None:
+@pytest.mark.parametrize("stage", STAGES, ids=" ".join)
+def test_a_stage_is_told_of_exactly_if_it_is_pending(stage: dict[str, Any]) -> None:
     inventory = inventory_of(policy(**stage))
     pending = list(pending_fields(inventory.global_network_policies[0].value.spec))
 

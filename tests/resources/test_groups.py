@@ -29,10 +29,13 @@ SETS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         [],
     ),
     "what overlaps is not the same": (named("a", nets=["10.0.0.1", "10.0.0.1/32"]), []),
-    "one net twice": (named("a", nets=["::1", "::2", "::1", "::2"]), [
-        ("spec.nets[2]", "duplicate-item"),
-        ("spec.nets[3]", "duplicate-item"),
-    ]),
+    "one net twice": (
+        named("a", nets=["::1", "::2", "::1", "::2"]),
+        [
+            ("spec.nets[2]", "duplicate-item"),
+            ("spec.nets[3]", "duplicate-item"),
+        ],
+    ),
     "the label of a namespace": (
         {"metadata": {"name": "a", "labels": {"projectcalico.org/namespace": ""}}},
         [('metadata.labels["projectcalico.org/namespace"]', "bad-label")],
@@ -56,7 +59,10 @@ PROFILES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "nothing": ({}, []),
     "labels": ({"labelsToApply": {"example.org/role": "web", "empty": ""}}, []),
     "a bad label": ({"labelsToApply": {"a b": "ok"}}, [('spec.labelsToApply["a b"]', "bad-label")]),
-    "rules that only policies are refused": ({"ingress": [{"action": "Pass", "http": {"methods": ["GET"]}}]}, []),
+    "rules that only policies are refused": (
+        {"ingress": [{"action": "Pass", "http": {"methods": ["GET"]}}]},
+        [],
+    ),
     "rules that nobody may have": (
         {"egress": [{"action": "Allow"}, {"action": "Allow", "source": {"ports": [1]}}]},
         [("spec.egress[1].source.ports", "conflict")],
@@ -76,7 +82,11 @@ TIERS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
     "nothing": ("mine", {}, []),
     "an order below zero, with a fraction": ("mine", {"order": -0.5, "defaultAction": "Pass"}, []),
     "an action that ends nothing": ("mine", {"defaultAction": "Log"}, [("spec.defaultAction", "bad-value")]),
-    "an action that opens everything": ("mine", {"defaultAction": "Allow"}, [("spec.defaultAction", "bad-value")]),
+    "an action that opens everything": (
+        "mine",
+        {"defaultAction": "Allow"},
+        [("spec.defaultAction", "bad-value")],
+    ),
     "default as it is": ("default", {}, []),
     "default as it is, written out": ("default", {"order": 1_000_000, "defaultAction": "Deny"}, []),
     "default elsewhere": ("default", {"order": 999_999}, [ORDER]),
@@ -114,4 +124,6 @@ def test_a_built_in_tier_may_be_declared_exactly_as_it_is(name: str) -> None:
 def test_a_tier_that_says_nothing_stands_where_the_default_one_does_and_denies() -> None:
     tier = Tier.model_validate({"metadata": {"name": "mine"}, "status": {"conditions": [{"type": "Ready"}]}})
 
-    assert (tier.spec.order, tier.spec.default_action) == BUILT_IN_TIERS["default"] == (1_000_000, Action.DENY)
+    assert (
+        (tier.spec.order, tier.spec.default_action) == BUILT_IN_TIERS["default"] == (1_000_000, Action.DENY)
+    )

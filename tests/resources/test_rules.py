@@ -116,7 +116,10 @@ POLICIES_ONLY: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         {"protocol": "TCP", "destination": {"services": SERVICE, "notPorts": [80]}},
         [("destination.notPorts", "conflict")],
     ),
-    "services without a service": ({"destination": {"services": {}}}, [("destination.services", "missing-field")]),
+    "services without a service": (
+        {"destination": {"services": {}}},
+        [("destination.services", "missing-field")],
+    ),
     "a net too many": ({"source": {"nets": NETS}}, [("source.nets", "too-many-items")]),
     "a port too many": (
         {"protocol": "TCP", "destination": {"notPorts": PORTS}},
@@ -151,16 +154,20 @@ def test_a_rule_of_a_profile_may_but_one_of_a_policy_may_not_have(case: str) -> 
     assert faults(PolicyRule, rule) == expected
 
 
-def test_a_fault_that_a_missing_field_may_be_the_reason_of_says_which() -> None:
-    needs = {
-        "ports": ({"source": {"ports": [80]}}, (("protocol",),)),
-        "icmp": ({"icmp": {"type": 8}}, (("protocol",),)),
-        "code": ({"protocol": 1, "icmp": {"code": 8}}, (("icmp",),)),
-    }
+NEEDS: dict[str, tuple[dict[str, Any], str]] = {
+    "ports without protocol": ({"source": {"ports": [80]}}, "protocol"),
+    "ICMP without protocol": ({"icmp": {"type": 8}}, "protocol"),
+    "an ICMP code without type": ({"protocol": 1, "icmp": {"code": 8}}, "icmp"),
+}
 
-    for fields, expected in needs.values():
-        (error,) = errors_of(PolicyRule, {"action": "Allow", **fields})
-        assert error["ctx"]["finding"].needs == expected
+
+@pytest.mark.parametrize("case", NEEDS)
+def test_a_fault_says_which_missing_field_may_be_the_reason(case: str) -> None:
+    fields, needed = NEEDS[case]
+
+    (error,) = errors_of(PolicyRule, {"action": "Allow", **fields})
+
+    assert error["ctx"]["finding"].needs == ((needed,),)
 
 
 PATHS: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {
@@ -185,12 +192,24 @@ def test_an_http_path(case: str) -> None:
 PARTS: dict[str, tuple[type[Any], dict[str, Any], list[tuple[str, str]]]] = {
     "ICMP type 255 is not for rules": (ICMP, {"type": 255, "code": 255}, [("type", "out-of-range")]),
     "ICMP type 0 and code 0": (ICMP, {"type": 0, "code": 0}, []),
-    "an HTTP method twice": (HTTPMatch, {"methods": ["GET", "PUT", "GET"]}, [("methods[2]", "duplicate-item")]),
+    "an HTTP method twice": (
+        HTTPMatch,
+        {"methods": ["GET", "PUT", "GET"]},
+        [("methods[2]", "duplicate-item")],
+    ),
     "HTTP methods in other letter case": (HTTPMatch, {"methods": ["GET", "get"]}, []),
     "an empty name of a service": (ServiceMatch, {"name": ""}, [("name", "bad-name")]),
     "a service's namespace alone": (ServiceMatch, {"namespace": "a"}, []),
-    "a bad selector of service accounts": (ServiceAccountMatch, {"selector": "a"}, [("selector", "bad-selector")]),
-    "an annotation on a rule": (RuleMetadata, {"annotations": {"a b": "x"}}, [('annotations["a b"]', "bad-annotation")]),
+    "a bad selector of service accounts": (
+        ServiceAccountMatch,
+        {"selector": "a"},
+        [("selector", "bad-selector")],
+    ),
+    "an annotation on a rule": (
+        RuleMetadata,
+        {"annotations": {"a b": "x"}},
+        [('annotations["a b"]', "bad-annotation")],
+    ),
     "an entity rule alone is checked as in a profile": (
         EntityRule,
         {"selector": "global()", "notNets": ["::/0"]},

@@ -104,7 +104,10 @@ def test_both_ends_of_a_nat_are_of_one_family(outside: str) -> None:
 NAMES: dict[str, tuple[dict[str, str], str]] = {
     "a pod": ({"orchestrator": "k8s", "pod": "web-0"}, "host--a-k8s-web--0-eth0"),
     "a container": ({"orchestrator": "cni", "containerID": "c1"}, "host--a-cni-c1-eth0"),
-    "a network of containers": ({"orchestrator": "libnetwork", "workload": "x"}, "host--a-libnetwork-libnetwork-eth0"),
+    "a network of containers": (
+        {"orchestrator": "libnetwork", "workload": "x"},
+        "host--a-libnetwork-libnetwork-eth0",
+    ),
     "any other workload": ({"orchestrator": "openstack", "workload": "vm-1"}, "host--a-openstack-vm--1-eth0"),
 }
 

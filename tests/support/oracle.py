@@ -8,7 +8,7 @@ of (text, predicate) pairs, so that not even their parser is shared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -54,7 +54,7 @@ def selects(text: str | None, labels: Labels) -> bool:
 class Oracle:
     """Answers for one set of resources on one host."""
 
-    def __init__(self, resources: list[Resource], facts: Mapping[str, Any]) -> None:
+    def __init__(self, resources: Sequence[Resource], facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self.heps = [item for item in resources if item["kind"] == "HostEndpoint"]
         self.policies = [item for item in resources if item["kind"] == "GlobalNetworkPolicy"]
@@ -106,7 +106,7 @@ class Oracle:
             )
             for hep in self.heps
         ]
-        sets = [
+        sets: list[tuple[dict[str, str], list[Any], list[Resource]]] = [
             (
                 item["metadata"].get("labels", {}),
                 [ip_network(text, strict=False) for text in item["spec"].get("nets", [])],

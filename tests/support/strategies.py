@@ -124,8 +124,9 @@ def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = {"selector": draw(selectors)}
     for side in ("ingress", "egress"):
         found = draw(rule_lists)
-        if found or draw(st.booleans()):
-            spec[side] = found
+        if not found and not draw(st.booleans()):
+            continue
+        spec[side] = found
     if draw(st.booleans()):
         spec["types"] = draw(some(["Ingress", "Egress"]))
     if draw(st.booleans()):
