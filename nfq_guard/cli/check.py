@@ -36,7 +36,7 @@ Examples:
 @format_option(Format.TEXT)
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...], output: Format) -> None:
-    """Check resources in files and folders, and report every problem at once.
+    """Check resources and report every problem.
 
     The exit code is 1 if there is any error; warnings alone leave it 0.
     """

@@ -24,7 +24,9 @@ Examples:
 @format_option(Format.TEXT)
 @settings_options()
 def command(output: Format, config: str | None, **flags: object) -> None:
-    """Print every setting in force, and whether a flag, a variable, the file or the default gave it.
+    """Print the settings in force, and what gave each.
+
+    A flag, an environment variable, the file, or the default.
 
     Takes the same flags as `run`, and shows what `run` would use.
     """

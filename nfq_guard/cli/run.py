@@ -22,7 +22,7 @@ read on every change anyhow. SIGTERM stops cleanly and leaves no table behind.""
 @settings_options()
 @click.pass_context
 def command(ctx: click.Context, /, config: str | None, **flags: object) -> None:
-    """Guard the network namespace this is started in, in the foreground.
+    """Guard this network namespace, in the foreground.
 
     Logs to standard error. Exits 0 after a clean stop, 1 if the rules are invalid, 3 if
     the kernel, an address or a socket could not be had.

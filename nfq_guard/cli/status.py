@@ -39,7 +39,9 @@ Examples:
 @format_option(Format.TEXT)
 @click.pass_context
 def command(ctx: click.Context, /, config: str | None, output: Format, **flags: object) -> None:
-    """Show a running guard: endpoints, interfaces, generation, queues, and every rule with its count.
+    """Show a running guard and every rule with its count.
+
+    Endpoints with the interfaces they govern, generation, queues, rules.
 
     Rules stand in the order in which they are evaluated. The exit code is 1 while the
     guard does not fully enforce, 3 if none answers.
@@ -73,7 +75,7 @@ def _print_head(console: Console, answer: Answer) -> None:
     loaded = datetime.fromtimestamp(answer["loaded_at"], UTC).isoformat(timespec="seconds")
     where = ", ".join(answer["rules"])
     console.print(
-        f"rules {escape(where)} loaded {loaded}, fail mode {answer['fail_mode']}, pid {answer['pid']}"
+        f"rules from {escape(where)}, loaded {loaded}, fail mode {answer['fail_mode']}, pid {answer['pid']}"
     )
     for problem in answer["load_errors"]:
         console.print(f"[red]refused:[/] {escape(problem)}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.host import HostWatch, read_facts
 from nfq_guard.adapters.watch import FileWatch
+from nfq_guard.daemon import privileges
 from nfq_guard.daemon.guard import Guard, StartError
 from nfq_guard.daemon.keeper import Keeper, report
 from nfq_guard.daemon.logs import Level, Log
@@ -43,6 +44,8 @@ _POLL_SECONDS = 2.0
 def run(settings: Settings) -> int:
     """Guard this network namespace until SIGTERM or SIGINT; return the exit code."""
     log = Log(settings.log_format, settings.log_level)
+    if not privileges.has(privileges.CAP_NET_ADMIN):
+        return _refused(log, StartError("guarding needs root, or the capability CAP_NET_ADMIN"))
     try:
         guard = Guard(settings, log)
     except StartError as error:
@@ -59,6 +62,7 @@ def run(settings: Settings) -> int:
     # Any other exception is a bug of ours: we die, table and workers go on without us.
     guard.stop()
     guard.close()
+    log.info("stopped", rules="kept" if settings.keep_rules else "removed")
     return code
 
 
@@ -226,6 +230,7 @@ class Controller:
             self._loop.at("table", _RETRY_SECONDS, self._check_table)
         else:
             self._guard.telemetry.table_reinstalls += 1
+            self._log.info("table put back")
         self._refresh()
 
     def _alive(self) -> None:

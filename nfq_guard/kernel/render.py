@@ -242,6 +242,15 @@ def _failsafe_rules(way: _Way) -> Iterator[str]:
     outcome = f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}'
     for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
         yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
+    if way.suffix == "in":
+        # An answer from a failsafe port of another host proves nothing: its sender chose the port.
+        return
+    # A session older than the guard, whose first packet since is our server's: conntrack takes that
+    # for the original direction. Without these lines an SSH session that prints would hang until its
+    # user types. Not a SYN: nobody opens a connection from a failsafe port.
+    answer = f'tcp flags != syn / syn,ack counter name "failsafe_{way.suffix}" accept'
+    for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
+        yield f"meta l4proto . th sport{address} @failsafe_in{ending} {answer}"
 
 
 def _sets(plan: KernelPlan) -> tuple[Set, ...]:

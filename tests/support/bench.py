@@ -189,12 +189,15 @@ def listener(end: netns.End, port: int, family: int = 4, bind: str | None = None
 
 
 def connects(
-    end: netns.End, to: str, port: int, *, timeout: float = SHORT, mark: int = 0
+    end: netns.End, to: str, port: int, *, timeout: float = SHORT, mark: int = 0, source: int = 0
 ) -> socket.socket | None:
     """Return a connected TCP socket, None if the other side stays silent."""
     made = end.namespace.socket(socket.AF_INET6 if ":" in to else socket.AF_INET)
     if mark:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+    if source:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("", source))
     made.settimeout(timeout)
     try:
         made.connect((to, port))
