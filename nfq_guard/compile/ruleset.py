@@ -62,6 +62,7 @@ def compile_ruleset(
     ruleset = Ruleset(
         node=facts.node,
         governed={name: compiler.compiled(endpoint) for name, endpoint in governed.interfaces.items()},
+        expected={name: compiler.compiled(endpoint) for name, endpoint in governed.absent.items()},
         wildcard=None if governed.wildcard is None else compiler.compiled(governed.wildcard),
         workload_prefixes=prefixes,
         failsafe_inbound=_failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND),

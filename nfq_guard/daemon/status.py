@@ -57,7 +57,7 @@ def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
 
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
-    endpoints = {endpoint.name: endpoint for endpoint in ruleset.governed.values()}
+    endpoints = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
     if ruleset.wildcard is not None:
         endpoints[ruleset.wildcard.name] = ruleset.wildcard
     for endpoint in endpoints.values():

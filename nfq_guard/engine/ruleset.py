@@ -68,6 +68,9 @@ class Ruleset:
     node: str
     governed: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
     """By interface name: interfaces with a host endpoint of their own."""
+    expected: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
+    """By the name of an interface that is not there yet. It is guarded from its first packet on:
+    between its coming and our hearing of it lies time enough to be talked to."""
     wildcard: GuardedEndpoint | None = None
     """Governs every other interface that is not a workload's (`interfaceName: "*"`)."""
     workload_prefixes: tuple[str, ...] = ("cali",)
@@ -82,9 +85,14 @@ class Ruleset:
     generation: int = 0
     """Set when installed; 0 before."""
 
+    @property
+    def by_interface(self) -> Mapping[str, GuardedEndpoint]:
+        """Endpoints of their own by interface name, of interfaces that are there and that may come."""
+        return {**self.expected, **self.governed}
+
     def endpoint_for(self, interface: str) -> GuardedEndpoint | None:
         """Return the host endpoint that governs an interface, None where none does."""
-        endpoint = self.governed.get(interface)
+        endpoint = self.governed.get(interface) or self.expected.get(interface)
         if endpoint is not None:
             return endpoint
         if self.wildcard is None or interface.startswith(self.workload_prefixes):

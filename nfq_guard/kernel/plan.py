@@ -152,7 +152,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
     the table safely.
     """
     prefixes = _widest(ruleset.workload_prefixes)
-    interfaces = tuple(sorted(ruleset.governed))
+    interfaces = tuple(sorted(ruleset.by_interface))
     problems = [
         *(_bad_name(name, "interface name") for name in interfaces if not valid_interface(name)),
         *(_bad_name(name, "workload prefix") for name in prefixes if not valid_interface(name)),

@@ -623,16 +623,21 @@ def test_the_service_manager_is_told(site: Site, tmp_path: Path) -> None:
 # -- the host changes ----------------------------------------------------------
 
 
-def test_an_interface_that_appears_is_guarded_as_soon_as_it_is_there(site: Site) -> None:
+def test_an_interface_that_appears_is_guarded_from_its_first_packet(site: Site) -> None:
     site.daemon.write(BASIC, endpoint("late0", name="late"))
     daemon = site.daemon.start()
     assert daemon.metric("nfq_guard_endpoints", status="error") == 1
+    assert daemon.process is not None
 
-    with daemon.change(), Namespace() as third:
+    with Namespace() as third:
+        # Nobody hears of the interface: neither is a moment left open, nor must anybody hear.
+        daemon.process.send_signal(signal.SIGSTOP)
         ends = link(site.guarded.namespace, third, names=("late0", "eth0"), subnet=79)
-        until(lambda: daemon.metric("nfq_guard_endpoints", status="up") == 2, "the endpoint is up")
-
         assert connects(ends[1], ends[0], OPEN)
+        with pytest.raises(TimeoutError):
+            connect(ends[1], ends[0], SHUT, timeout=0.5)
+        daemon.process.send_signal(signal.SIGCONT)
+        until(lambda: daemon.metric("nfq_guard_endpoints", status="up") == 2, "the endpoint is up")
         assert is_denied(daemon, ends[1], ends[0], SHUT)
     until(lambda: daemon.metric("nfq_guard_endpoints", status="error") == 1, "it is gone again")
 
