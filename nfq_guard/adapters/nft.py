@@ -156,7 +156,10 @@ class Table:
         return {name: _sum(count, self._lost.get(name, _NONE)) for name, count in self._seen.items()}
 
     def remove(self) -> None:
-        """Remove the table. No complaint if it is gone already."""
+        """Remove the table. No complaint if it is gone already; KernelError if it is not ours."""
+        if self.read_back() is None:
+            return
+        self._insist_on_ours()
         done = run("nft", "-f", "-", stdin=render_delete())
         if done.status != 0 and _ABSENT not in done.complaint:
             raise KernelError(f"nft delete table inet {TABLE}: {done.complaint}")

@@ -59,6 +59,9 @@ def run(settings: Settings) -> int:
         guard.close()
         report(log, error.problems)
         return EXIT_INVALID
+    if code != EXIT_GOOD:
+        guard.close()
+        return code
     # Any other exception is a bug of ours: we die, table and workers go on without us.
     guard.stop()
     guard.close()

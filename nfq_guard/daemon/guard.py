@@ -93,6 +93,8 @@ class Guard:
         )
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
+        self._left_behind: tuple[WorkerRecord, ...] = ()
+        """Workers of a dead controller that hold their queues still: a start that fails must not forget them."""
 
     def _lock_state(self) -> StateFolder | None:
         try:
@@ -141,10 +143,10 @@ class Guard:
 
         StartError leaves the kernel as it was.
         """
-        orphans = self._orphans()
-        self._refuse_held_queues({record.pid for record in orphans})
+        self._left_behind = self._orphans()
+        self._refuse_held_queues({record.pid for record in self._left_behind})
         try:
-            self.enforcer.begin(ruleset, lambda: self._stop_orphans(orphans))
+            self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
             raise StartError(str(error)) from error
 
@@ -161,16 +163,17 @@ class Guard:
                     "or give this one other --queue numbers"
                 )
 
-    def _stop_orphans(self, orphans: Sequence[WorkerRecord]) -> None:
-        for record in orphans:
+    def _stop_orphans(self) -> None:
+        for record in self._left_behind:
             if stop_orphan(record):
                 self.log.info("took over from a worker left behind", pid=record.pid, queue=record.queue)
+        self._left_behind = ()
 
     def _record_workers(self, records: list[WorkerRecord]) -> None:
         if self.state is None:
             return
         try:
-            self.state.save_workers(records)
+            self.state.save_workers([*self._left_behind, *records])
         except OSError as error:
             self.log.warning("workers not recorded: a later start cannot take over", reason=error)
 
@@ -200,8 +203,11 @@ class Guard:
         )
 
     def stop(self) -> None:
-        """Leave nothing in force, unless told to: a clean stop, never an accident."""
-        if self.settings.keep_rules:
+        """Leave nothing in force, unless told to: a clean stop, never an accident.
+
+        A guard that has not begun has nothing in force: a table that stands is somebody's.
+        """
+        if self.settings.keep_rules or self.enforcer.ruleset is None:
             return
         # The table first, so that no packet waits for a worker that has gone.
         self._leave_kernel()

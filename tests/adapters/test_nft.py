@@ -198,6 +198,8 @@ def test_a_namesake_that_is_not_ours_is_left_alone(space: netns.Namespace, table
     before = _ruleset(space)
     with pytest.raises(KernelError, match="exists and was not made by nfq-guard"):
         table.install(PLAN)
+    with pytest.raises(KernelError, match="exists and was not made by nfq-guard"):
+        table.remove()
     assert _ruleset(space) == before
 
 

@@ -119,3 +119,28 @@ def test_closing_without_stopping_leaves_table_and_worker_in_force(
     for worker in guard.pool._living():
         worker.kill()
         worker.close()
+
+
+def test_a_start_that_fails_does_not_forget_the_workers_left_behind(
+    space: Space, settings: Settings, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, metrics="off")
+    first = Guard(settings, log)
+    first.begin(Ruleset("n"))
+    first.close()
+    second = Guard(settings, log)
+    tool = tmp_path / "nft"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o700)
+
+    with monkeypatch.context() as patch, pytest.raises(StartError):
+        patch.setenv("PATH", str(tmp_path))
+        second.begin(Ruleset("n"))
+    second.close()
+
+    third = Guard(settings, log)
+    third.begin(Ruleset("n"))
+    third.stop()
+    third.close()
+    for worker in first.pool._living():
+        assert worker.close() == "SIGKILL"

@@ -563,6 +563,56 @@ def test_workers_and_table_outlive_a_killed_controller_and_the_next_one_adopts_t
     assert not lives(worker)
 
 
+def test_a_refused_start_leaves_what_a_killed_controller_left_and_the_next_one_adopts_it(site: Site) -> None:
+    daemon = site.daemon.start()
+    worker = daemon.worker()
+    with connect(site.peer, site.guarded, OPEN) as live:
+        assert echoes(live)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        table = daemon.table()
+        (daemon.state / "last-good.json").unlink()
+        daemon.write(BROKEN)
+
+        daemon.start(wait=False)
+
+        assert daemon.wait() == 1
+        assert chains_of(daemon.table()) == chains_of(table) != ""
+        assert daemon.recorded_workers() == [worker]
+        assert lives(worker)
+        assert echoes(live)
+        daemon.write(BASIC)
+        daemon.start()
+        assert site.enforces()
+    assert not lives(worker)
+
+
+def test_a_refused_start_of_a_second_daemon_leaves_the_first_ones_table_and_connections(
+    site: Site, tmp_path: Path
+) -> None:
+    daemon = site.daemon.start()
+    flags = ("--metrics", "off", "--queue", "7")
+    with (
+        connect(site.peer, site.guarded, OPEN) as live,
+        Daemon(site.guarded.namespace, tmp_path / "second", *flags) as second,
+    ):
+        assert echoes(live)
+        second.write(BROKEN)
+
+        second.start(wait=False)
+
+        assert second.wait() == 1
+        marks = site.guarded.namespace.run("conntrack", "-L", "-p", "tcp", "--dport", str(OPEN)).stdout
+        assert f"mark={1 << 28}" in marks
+    assert site.enforces()
+    assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
+
+
+def chains_of(table: str) -> str:
+    """Return a listed table from its sets on: counters move."""
+    return table[table.find("\tset ") :]
+
+
 def base_chains(site: Site) -> list[str]:
     listed = site.guarded.namespace.run("nft", "-a", "list", "chains").stdout
     return sorted(line.strip() for line in listed.splitlines() if "handle" in line)
