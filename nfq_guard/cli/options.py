@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import ConfigError, Severity
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def host_facts(given: tuple[str, str] | None, node: str = "") -> HostFacts:
     try:
         return parse_facts(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{name}: {error}") from error
+        raise click.UsageError(printable(f"{name}: {error}")) from error
 
 
 def compile_paths(paths: tuple[str, ...], facts: tuple[str, str] | None, node: str = "") -> Compiled:

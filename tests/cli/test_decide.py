@@ -170,3 +170,15 @@ def test_each_answer_comes_before_the_next_question(folder: Path) -> None:
         child.stdin.close()
 
         assert child.wait(timeout=30) == Exit.GOOD
+
+
+def test_no_answer_commands_the_terminal(folder: Path) -> None:
+    (folder / "pwn\x1b[2J").mkdir()
+    (folder / "rules").rename(folder / "pwn\x1b[2J" / "rules")
+    named = ["decide", "--rules", str(folder / "pwn\x1b[2J"), "--facts", str(folder / "facts.json")]
+    bad = '{"direction": "\x9b31m\x7f"}\n'
+    text = CliRunner().invoke(cli, [*named, "--format", "text"], input=lines(flow()) + bad).stdout
+    answers = CliRunner().invoke(cli, named, input=bad).stdout
+
+    assert r"pwn\u001b[2J/rules/web.yaml" in text
+    assert all(line.isprintable() for line in (text + answers).splitlines())
