@@ -108,7 +108,6 @@ class Controller:
         self._loop.on_signal(signal.SIGINT, self._stop)
         self._loop.on_signal(signal.SIGHUP, self._hang_up)
         self._guard.open(self._request)
-        self._guard.pool.interfaces(self._names())
         if not self._keeper.begin(self._facts):
             return EXIT_INVALID
         self._refresh()
@@ -188,12 +187,11 @@ class Controller:
 
     def _host_changed(self) -> None:
         self._host.drain()
-        # Names at once: the kernel matches a renamed interface by its new name already.
         if self._read_facts():
             self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
 
     def _read_facts(self) -> bool:
-        """Take in the host as it is now, workers told; return whether it differs."""
+        """Take in the host as it is now; return whether it differs."""
         try:
             facts = read_facts(self._settings.node)
         except OSError as error:
@@ -203,7 +201,6 @@ class Controller:
         if facts == self._facts:
             return False
         self._facts = facts
-        self._guard.pool.interfaces(self._names())
         return True
 
     def _host_settled(self) -> None:
@@ -212,9 +209,6 @@ class Controller:
 
     def _retry_later(self) -> None:
         self._loop.at("retry", _RETRY_SECONDS, lambda: self._keeper.reload(self._facts, forced=True))
-
-    def _names(self) -> dict[int, str]:
-        return {interface.index: interface.name for interface in self._facts.interfaces.values()}
 
     def _table_changed(self) -> None:
         if self._guard.table_watch.changed():

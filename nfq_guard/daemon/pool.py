@@ -87,7 +87,6 @@ class Pool:
             self._slots.append(_Slot(Place(setup, descriptor, map_block(descriptor))))
         self._payload: int | None = None
         self._generation = 0
-        self._names: dict[int, str] = {}
         self.restarts = 0
         self.capacity = POLICY_SLOTS
 
@@ -165,13 +164,6 @@ class Pool:
         self._generation = ruleset.generation
         self._payload = protocol.store(ruleset, protocol.Install(ruleset.generation, slots))
 
-    def interfaces(self, names: dict[int, str]) -> None:
-        """Tell every worker the names of the kernel's interface numbers."""
-        self._names = names
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.send(protocol.Interfaces(names))
-
     def tick(self, elapsed: float, *, restart: bool = True) -> None:
         """Look for silent workers and due starts; `elapsed` seconds since the last look."""
         for slot in self._slots:
@@ -232,7 +224,6 @@ class Pool:
         slot.beat, slot.silent, slot.idle = slot.place.words[Word.HEARTBEAT_NS], 0.0, 0.0
         slot.started_at, slot.start_at = time.monotonic(), None
         self._record([slot.worker.record for slot in self._slots if slot.worker is not None])
-        slot.worker.send(protocol.Interfaces(self._names))
         self._feed(slot.worker)
         slot.worker.register(self._selector, lambda: self._serve(slot))
 

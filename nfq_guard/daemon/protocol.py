@@ -38,12 +38,6 @@ class Install(NamedTuple):
     """Shared counter slot of each of the ruleset's counter keys; -1: not counted."""
 
 
-class Interfaces(NamedTuple):
-    """Names of the kernel's interface numbers, now."""
-
-    names: dict[int, str]
-
-
 class Bind(NamedTuple):
     """Take the queue; answered by Bound or Refused."""
 
@@ -79,7 +73,7 @@ class _Payload(NamedTuple):
     install: Install
 
 
-ToWorker = WorkerSetup | Install | Interfaces | Bind
+ToWorker = WorkerSetup | Install | Bind
 FromWorker = Installed | Bound | Refused | Note
 Message = ToWorker | FromWorker
 

@@ -79,6 +79,10 @@ class Verdicts:
             self._words[Word.FLOW_MISSES] = self._misses + self._engine.misses
             self._words[Word.FLOW_ENTRIES] = self._engine.entries
 
+    def governs(self, interface: str) -> bool:
+        """Return whether anything governs an interface of this name."""
+        return self._engine is not None and self._engine.ruleset.endpoint_for(interface) is not None
+
     def judge(self, side: Side, interface: str, data: bytes) -> int:
         """Return ALLOW, DENY, or PASS where the fail mode lets by what cannot be judged. Never raises."""
         try:

@@ -7,7 +7,6 @@ hang it), no metrics. It outlives its controller and goes on under its last rule
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import select
 import signal
@@ -52,6 +51,7 @@ class Worker:
         self._verdicts: Verdicts | None = None
         self._reader: QueueReader | None = None
         self._names: dict[int, str] = {}
+        """Of interfaces by number, as the kernel said this turn."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
@@ -70,6 +70,8 @@ class Worker:
         return 0
 
     def _answer(self, reader: QueueReader) -> None:
+        # A rename keeps the number, and the kernel goes by the name at once: so do we, each turn anew.
+        self._names.clear()
         try:
             reader.run()
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary; the packet has its verdict
@@ -97,8 +99,6 @@ class Worker:
         message = received.message
         if isinstance(message, protocol.WorkerSetup):
             self._prepare(message)
-        elif isinstance(message, protocol.Interfaces):
-            self._names = dict(message.names)
         elif isinstance(message, protocol.Install):
             self._install(message, received)
         elif isinstance(message, protocol.Bind):
@@ -140,14 +140,10 @@ class Worker:
         assert self._verdicts is not None, "bound after the setup"  # noqa: S101
         side = HOOK_SIDE[hook]
         index = in_index if side is Side.INGRESS else out_index
-        name = self._names.get(index)
-        return self._verdicts.judge(side, name if name is not None else self._name(index), data)
-
-    def _name(self, index: int) -> str:
-        """Ask the kernel about an interface that is newer than what we were told."""
-        with contextlib.suppress(OSError):
-            self._names[index] = socket.if_indextoname(index)
-        return self._names.get(index, "")
+        name = self._names.get(index, "")
+        if not name or not self._verdicts.governs(name):
+            name = self._names[index] = _name(index)
+        return self._verdicts.judge(side, name, data)
 
     def _tell(self, message: protocol.FromWorker) -> None:
         if self._control is None:
@@ -173,6 +169,14 @@ class Worker:
         fields: dict[str, object] = {"policy": rule.name, "rule": rule.rule, "tier": rule.tier or ""}
         fields |= {"direction": str(side), "interface": interface, "more": refused}
         self._tell(protocol.Note(Level.INFO, "packet", fields | _described(data)))
+
+
+def _name(index: int) -> str:
+    """Ask the kernel what an interface is called now; empty if it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
 
 
 def _described(data: bytes) -> dict[str, object]:

@@ -16,13 +16,15 @@ from nfq_guard.engine.chain import Match
 from nfq_guard.engine.decide import UNMANAGED, is_failsafe, is_neighbor_discovery
 from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import Packet, Side, Stage
-from nfq_guard.packet import Unparsable, parse
+from nfq_guard.packet import Unparsable, UnparsableReason, parse
 
 if TYPE_CHECKING:
     from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
 
 FLOW_TABLE_SIZE = 65_536
 """Entries in both halves together: a few tens of megabytes at most."""
+
+_UNKNOWN = Unparsable(UnparsableReason.UNKNOWN_INTERFACE)
 
 
 class Engine:
@@ -43,7 +45,11 @@ class Engine:
         return len(self._young) + len(self._old)
 
     def judge(self, side: Side, interface: str, data: bytes) -> Match | Unparsable:
-        """Return the outcome for a queued packet seen at `interface`."""
+        """Return the outcome for a queued packet seen at `interface`; empty where that is not known.
+
+        What nobody governs is not queued. Here it is not judged: to allow it would be to
+        remember it as allowed.
+        """
         packet = parse(data)
         if isinstance(packet, Unparsable):
             return packet
@@ -53,7 +59,9 @@ class Engine:
             self.hits += 1
             return match
         self.misses += 1
-        match = self._judge(side, interface, packet)
+        match = self._judge(side, interface, packet) if interface else UNMANAGED
+        if match is UNMANAGED:
+            return _UNKNOWN
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         if self._half:

@@ -133,9 +133,10 @@ def test_a_start_that_fails_does_not_forget_the_workers_left_behind(
     tool.write_text("#!/bin/sh\nexit 1\n")
     tool.chmod(0o700)
 
-    with monkeypatch.context() as patch, pytest.raises(StartError):
+    with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
-        second.begin(Ruleset("n"))
+        with pytest.raises(StartError):
+            second.begin(Ruleset("n"))
     second.close()
 
     third = Guard(settings, log)

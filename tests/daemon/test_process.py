@@ -44,7 +44,6 @@ def test_a_worker_takes_a_ruleset_binds_its_queue_and_is_ended(counters: int) ->
     with Namespace() as space, space.entered():
         worker = WorkerProcess(SETUP, counters)
         payload = protocol.store(Ruleset("n", generation=3), protocol.Install(3, ()))
-        assert worker.send(protocol.Interfaces({1: "lo"}))
         assert worker.send_file(payload)
         assert worker.send(protocol.Bind())
 

@@ -23,7 +23,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
-    sent: list[protocol.Message] = [protocol.Bind(), protocol.Interfaces({1: "lo"}), protocol.Installed(3)]
+    sent: list[protocol.Message] = [protocol.Bind(), protocol.Bound(), protocol.Installed(3)]
 
     for message in sent:
         protocol.send(ours, message)

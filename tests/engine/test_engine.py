@@ -88,7 +88,7 @@ def test_a_failsafe_packet_that_reaches_the_queue_is_allowed() -> None:
 def test_an_interface_nobody_governs_is_let_through() -> None:
     assert (
         reason_of(Engine(RULESET).judge(Side.INGRESS, "eth7", PACKETS["a TCP SYN over IPv4"]))
-        == "allow unmanaged"
+        == "unknown-interface"
     )
 
 
@@ -109,7 +109,7 @@ def test_the_flow_table_keeps_sides_and_interfaces_apart() -> None:
 
     assert reason_of(engine.judge(Side.INGRESS, "eth0", data)) == "allow policy"
     assert reason_of(engine.judge(Side.EGRESS, "eth0", data)) == "deny no-match"
-    assert reason_of(engine.judge(Side.INGRESS, "eth2", data)) == "allow unmanaged"
+    assert reason_of(engine.judge(Side.INGRESS, "eth2", data)) == "unknown-interface"
 
 
 def test_a_flood_of_tuples_never_fills_more_than_the_table_and_changes_no_answer() -> None:
