@@ -19,10 +19,8 @@ from nfq_guard.kernel.plan import KernelSettings, QueueTarget
 from nfq_guard.kernel.render import (
     GENERATION_COMMENT,
     QUEUE_CHAIN,
-    SKELETON,
-    SKELETON_COMMENT,
     TABLE,
-    base_chain_names,
+    base_chains,
     queue_comment,
     render_delete,
     render_groundwork,
@@ -59,8 +57,8 @@ class BaseChain(NamedTuple):
     priority: int
     handle: int
     """Changes when the chain is made anew within its table."""
-    rules: tuple[str, ...]
-    """The remarks of its rules."""
+    lines: tuple[str, ...]
+    """What it is and what it does, in the words in which kernel/render.py declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +76,11 @@ class Snapshot:
 
     @property
     def sound(self) -> bool:
-        """Whether every base chain is there and says what this version's skeleton says."""
-        remark = (f"{SKELETON_COMMENT} {SKELETON}",)
-        names = frozenset(chain.name for chain in self.base_chains)
-        return names == base_chain_names() and all(chain.rules == remark for chain in self.base_chains)
+        """Whether the base chains are this version's: all of them, no others, and each to the letter.
+
+        A reload cannot mend them: it does not name them.
+        """
+        return {(chain.name, chain.lines) for chain in self.base_chains} == set(base_chains())
 
 
 class Table:
@@ -250,6 +249,7 @@ def _load(text: str) -> None:
 def _snapshot(entries: Iterable[dict[str, Any]]) -> Snapshot:
     chains: dict[str, dict[str, Any]] = {}
     remarks: dict[str, list[str]] = {}
+    rules: dict[str, list[str]] = {}
     handle = 0
     for entry in entries:
         if "table" in entry:
@@ -259,13 +259,35 @@ def _snapshot(entries: Iterable[dict[str, Any]]) -> Snapshot:
         elif "rule" in entry:
             rule = entry["rule"]
             remarks.setdefault(rule["chain"], []).append(rule.get("comment", ""))
+            rules.setdefault(rule["chain"], []).append(_jump(rule))
     base = (
-        BaseChain(name, chain["hook"], chain["prio"], chain["handle"], tuple(remarks.get(name, ())))
+        BaseChain(
+            name,
+            chain["hook"],
+            chain["prio"],
+            chain["handle"],
+            (_headline(chain), *rules.get(name, ())),
+        )
         for name, chain in sorted(chains.items())
         if "hook" in chain
     )
     queue = "; ".join(remarks.get(QUEUE_CHAIN, ()))
     return Snapshot(handle, tuple(base), _generation(remarks.get("stamp_in", ())), queue)
+
+
+def _headline(chain: Mapping[str, Any]) -> str:
+    """Return what a base chain hangs on and ends in. A chain of ours stands ahead of `filter` (0)."""
+    hook, place = chain["hook"], f"filter - {-chain['prio']}"
+    return f"type {chain['type']} hook {hook} priority {place}; policy {chain['policy']};"
+
+
+def _jump(rule: Mapping[str, Any]) -> str:
+    """Return a rule that only jumps as text, any other as what is never declared."""
+    match rule["expr"]:
+        case [{"jump": {"target": target}}]:
+            return f'jump {target} comment "{rule.get("comment", "")}"'
+        case _:
+            return ""
 
 
 def _generation(remarks: Iterable[str]) -> int | None:

@@ -135,11 +135,6 @@ def base_chains() -> tuple[Chain, ...]:
     return tuple(_base_chain(way, *stage) for way in _WAYS for stage in _STAGES)
 
 
-def base_chain_names() -> frozenset[str]:
-    """Return the names of the chains that hang on hooks."""
-    return frozenset(chain.name for chain in base_chains())
-
-
 def queue_comment(settings: KernelSettings) -> str:
     """Return the remark on the rule that queues: how a reload sees whether it is still right."""
     mode = "bypass" if settings.fail_mode is FailMode.OPEN else "no bypass"

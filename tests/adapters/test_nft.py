@@ -13,7 +13,7 @@ from nfq_guard.adapters import nft
 from nfq_guard.adapters.command import Output
 from nfq_guard.adapters.nft import BaseChain, Count, KernelError, Snapshot, Table, probe_queue_target
 from nfq_guard.kernel.plan import FailMode, KernelPlan, KernelSettings, QueueTarget
-from nfq_guard.kernel.render import SKELETON, base_chain_names, render_reload, render_table
+from nfq_guard.kernel.render import SKELETON, base_chains, render_reload, render_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +170,15 @@ def test_a_table_of_another_skeleton_is_replaced_as_a_whole(
     assert _queue_remark(table) == "queue 0-0 no bypass"
 
 
+def moved(hook: str, rule: str = "jump classify_in") -> str:
+    """Return what makes chain `input` another one that bears the same remark."""
+    return (
+        "delete chain inet nfq_guard input\n"
+        f"add chain inet nfq_guard input {{ type filter {hook} }}\n"
+        f'add rule inet nfq_guard input {rule} comment "nfq-guard skeleton 1"'
+    )
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -178,19 +187,26 @@ def test_a_table_of_another_skeleton_is_replaced_as_a_whole(
         "delete chain inet nfq_guard output_pre",
         "insert rule inet nfq_guard input accept",
         "add chain inet nfq_guard spy { type filter hook forward priority 0; }",
+        "chain inet nfq_guard input { policy drop; }",
+        "chain inet nfq_guard output_pre { policy drop; }",
+        moved("hook input priority 5; policy accept;"),
+        moved("hook prerouting priority -5; policy accept;"),
+        moved("hook input priority -5; policy accept;", "jump unmark_in"),
+        moved("hook input priority -5; policy accept;", "ct state new jump classify_in"),
     ],
 )
 def test_a_damaged_skeleton_is_noticed_and_replaced(
     space: netns.Namespace, table: Table, damage: str
 ) -> None:
     table.install(PLAN)
+    before = _ruleset(space)
     space.nft(f"{damage}\n")
     assert table.installed_generation() is None
     table.install(PLAN)
     assert table.installed_generation() == 3
     snapshot = table.read_back()
     assert snapshot is not None
-    assert frozenset(chain.name for chain in snapshot.base_chains) == base_chain_names()
+    assert _ruleset(space) == before
 
 
 def test_a_namesake_that_is_not_ours_is_left_alone(space: netns.Namespace, table: Table) -> None:
@@ -310,5 +326,5 @@ def _as_nobody(argv: tuple[str, ...], **kwargs: object) -> object:
 
 def test_a_snapshot_without_our_remarks_is_not_sound() -> None:
     assert not Snapshot(1, (), None, "").sound
-    foreign = tuple(BaseChain(name, "input", 0, 1, ("",)) for name in sorted(base_chain_names()))
+    foreign = tuple(BaseChain(name, "input", 0, 1, ("",)) for name, _ in base_chains())
     assert not Snapshot(1, foreign, None, "").sound

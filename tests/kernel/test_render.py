@@ -26,7 +26,6 @@ from nfq_guard.kernel.plan import (
 )
 from nfq_guard.kernel.render import (
     COUNTERS,
-    base_chain_names,
     base_chains,
     queue_comment,
     render_delete,
@@ -222,8 +221,8 @@ def test_a_reload_never_names_a_base_chain(name: str, target: QueueTarget) -> No
     plan, settings = _case(name)
     text = render_reload(plan, settings, target=target)
     assert "hook" not in text
-    for chain in base_chain_names():
-        assert not re.search(rf"chain (inet nfq_guard )?{chain}\b(?!_)", text)
+    for chain in base_chains():
+        assert not re.search(rf"chain (inet nfq_guard )?{chain.name}\b(?!_)", text)
 
 
 def test_only_the_native_reload_touches_the_queueing_rule() -> None:

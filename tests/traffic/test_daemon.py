@@ -402,6 +402,8 @@ TAMPERING = {
     "the chain that queues emptied": "flush chain inet nfq_guard to_queue",
     "the interface taken out": 'delete element inet nfq_guard managed { "eth0" }',
     "a rule put in front": "insert rule inet nfq_guard guard_in accept",
+    "a base chain told to drop": "chain inet nfq_guard input { policy drop; }",
+    "the table put to sleep": "table inet nfq_guard { flags dormant; }",
 }
 
 
