@@ -96,15 +96,17 @@ class Table:
         self._seen: dict[str, Count] = {}
         self._lost: dict[str, Count] = {}
 
-    def install(self, plan: KernelPlan) -> None:
+    def install(self, plan: KernelPlan, *, again: bool = False) -> None:
         """Make the kernel ask as the plan says: create, adopt or reload in one transaction.
 
-        Clears the generation from every connection first where the plan's generation
-        starts over (kernel/marks.py).
+        Clears the generation from every connection first where it could be mistaken for the
+        plan's. `again`: a table is put back, its generation stands for the policy it stood for.
         """
         found = self.read_back()
-        if found is None or found.generation != plan.generation:
-            self._start_over(plan.generation)
+        if found is not None and not found.sound:
+            self._insist_on_ours()
+        if self._starts_over(found, plan.generation, again=again):
+            self.forget()
         if found is None:
             self._create(plan)
         elif found.sound:
@@ -173,10 +175,28 @@ class Table:
             self._lost[name] = _sum(self._lost.get(name, _NONE), self._seen.pop(name))
             self._seen[name] = _NONE
 
-    def _start_over(self, generation: int) -> None:
-        mark = self._settings.connection_mark
-        if mark.starts_over(generation):
-            conntrack.clear_marks(mark.mask)
+    def forget(self) -> None:
+        """Clear the generation from every connection: all will be judged again."""
+        conntrack.clear_marks(self._settings.connection_mark_mask)
+
+    def _starts_over(self, found: Snapshot | None, generation: int, *, again: bool) -> bool:
+        """Return whether connections may carry this generation from another time.
+
+        A sound table stamps the generation that it names: only on the way from there to
+        ours, through generations that may have been left out, can the round start anew.
+        Nobody knows what a damaged one has stamped.
+        """
+        if found is None:
+            return not again
+        if not found.sound or found.generation is None:
+            return True
+        if again and found.generation == generation:
+            return False
+        mark, passed = self._settings.connection_mark, found.generation
+        while not mark.starts_over(passed := mark.following(passed)):
+            if passed == generation:
+                return False
+        return True
 
     def _create(self, plan: KernelPlan) -> None:
         whole = render_table(plan, self._settings, target=self._target)
@@ -198,7 +218,6 @@ class Table:
         _load(render_reload(plan, self._settings, target=self._target))
 
     def _replace(self, plan: KernelPlan) -> None:
-        self._insist_on_ours()
         self.counters()
         _load(render_delete() + render_table(plan, self._settings, target=self._target))
         if self._target is QueueTarget.XT:

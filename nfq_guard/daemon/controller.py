@@ -112,8 +112,6 @@ class Controller:
             return EXIT_INVALID
         self._refresh()
         self._subscribe()
-        if self._guard.enforcer.table_trouble:
-            self._loop.at("table", _RETRY_SECONDS, self._check_table)
         self._notifier.ready(self._guard.telemetry.ready().text)
         while not self._stopping:
             self._turn()
@@ -146,6 +144,8 @@ class Controller:
     def _refresh(self) -> None:
         """Publish how things are; log when that changes."""
         self._guard.refresh()
+        if self._guard.enforcer.table_trouble:
+            self._loop.within("table", _RETRY_SECONDS, self._check_table)
         ready = self._guard.telemetry.ready()
         if ready.text == self._was:
             return
@@ -216,15 +216,15 @@ class Controller:
 
     def _check_table(self) -> None:
         enforcer = self._guard.enforcer
-        if enforcer.ruleset is None or enforcer.table_present():
-            return
-        self._log.error("the kernel table was removed or changed by someone else, putting it back")
+        if not enforcer.table_trouble:
+            if enforcer.ruleset is None or enforcer.table_present():
+                return
+            self._log.error("the kernel table was removed or changed by someone else, putting it back")
         # Said before it is mended: whoever asks meanwhile must not hear that all is well.
         self._guard.telemetry.trouble = "the kernel table is gone or was changed"
         enforcer.reinstall()
         if enforcer.table_trouble:
             self._log.error("table not put back", reason=enforcer.table_trouble)
-            self._loop.at("table", _RETRY_SECONDS, self._check_table)
         else:
             self._guard.telemetry.table_reinstalls += 1
             self._log.info("table put back")

@@ -193,6 +193,7 @@ class Guard:
     def refresh(self) -> None:
         """Bring telemetry up to date."""
         telemetry = self.telemetry
+        telemetry.ruleset = self.enforcer.ruleset
         telemetry.worker_restarts = self.pool.restarts
         telemetry.workers_up = self.pool.up()
         idle = [str(queue) for queue, up in telemetry.workers_up.items() if not up]

@@ -297,14 +297,30 @@ def _count(space: netns.Namespace, packets: int) -> None:
     )
 
 
-def test_connections_are_cleared_when_generations_start_over_and_only_then(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+def test_connections_are_cleared_when_their_generation_may_be_of_another_time_and_only_then(
+    space: netns.Namespace, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleared: list[int] = []
     monkeypatch.setattr("nfq_guard.adapters.conntrack.clear_marks", cleared.append)
-    for generation in (15, 1, 1, 2, 7, 8, 9):
-        table.install(replace(PLAN, generation=generation))
-    assert cleared == [0xF0000000] * 2
+
+    def clears(generation: int, *, again: bool = False) -> bool:
+        table.install(replace(PLAN, generation=generation), again=again)
+        clearings = len(cleared)
+        cleared.clear()
+        return clearings == 1
+
+    assert clears(15), "a first table"
+    going_on = [clears(generation) for generation in (1, 2, 7, 8, 9, 11)]
+    assert going_on == [True, False, False, True, False, False]
+    assert clears(3), "generations left out, 1 among them"
+    assert clears(3), "a full round"
+    assert not clears(3, again=True), "put back"
+    space.nft("delete table inet nfq_guard\n")
+    assert not clears(3, again=True), "put back when it was gone"
+    space.nft("delete chain inet nfq_guard output\n")
+    assert clears(3, again=True), "damaged"
+    space.nft("delete chain inet nfq_guard output\n")
+    assert clears(4), "damaged, and another policy"
 
 
 @pytest.mark.parametrize("call", ["read_back", "counters", "remove", "install"])

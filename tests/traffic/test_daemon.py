@@ -352,13 +352,13 @@ exec nft "$@"
 """
 
 
-def refusing_nft(base: Path) -> tuple[Path, dict[str, str]]:
+def refusing_nft(base: Path, text: str = REFUSING_NFT) -> tuple[Path, dict[str, str]]:
     """Return a flag file and an environment whose nft refuses every change while the flag is there."""
     flag, tools = base / "refuse", base / "tools"
     tools.mkdir()
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     script = tools / "nft"
-    script.write_text(REFUSING_NFT.format(flag=flag, path=path))
+    script.write_text(text.format(flag=flag, path=path))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return flag, {"PATH": f"{tools}:{path}"}
 
@@ -380,6 +380,38 @@ def test_a_table_that_the_kernel_refuses_leaves_the_policy_before_in_kernel_and_
         flag.unlink()
         until(lambda: daemon.metric("nfq_guard_generation") != 1, "it is tried again", 20)
         assert site.connects(SHUT)
+
+
+HELD_NFT = """#!/bin/sh
+PATH={path}
+if [ "$1" = -f ] && [ -e {flag} ]; then
+    while [ -e {flag}.hold ]; do sleep 0.02; done
+    [ -e {flag}.always ] || rm -f {flag}
+    exit 1
+fi
+exec nft "$@"
+"""
+
+
+@pytest.mark.parametrize("how_often", ["once", "always"])
+def test_what_a_refused_change_allowed_meanwhile_is_not_remembered(tmp_path: Path, how_often: str) -> None:
+    flag, environment = refusing_nft(tmp_path, HELD_NFT)
+    with sited(tmp_path, environment=environment) as site:
+        daemon = site.daemon.start()
+        for suffix in ("", ".hold", f".{how_often}"):
+            Path(f"{flag}{suffix}").touch()
+        with connect(site.peer, site.guarded, OPEN) as allowed:
+            # The workers have the policy, the kernel is about to say no.
+            allow_both(site)
+            until(lambda: connects(site.peer, site.guarded, SHUT), "the workers decide by it")
+            with connect(site.peer, site.guarded, SHUT) as refused:
+                assert echoes(refused)
+                Path(f"{flag}.hold").unlink()
+                until(lambda: daemon.metric("nfq_guard_config_load_error") == 1, "the refusal shows")
+
+                refused.settimeout(1)
+                assert not echoes(refused)
+            assert echoes(allowed)
 
 
 def test_a_first_table_that_the_kernel_refuses_refuses_the_start(tmp_path: Path) -> None:
