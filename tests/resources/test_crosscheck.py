@@ -24,8 +24,51 @@ def told(*resources: dict[str, Any]) -> Told:
     return [(problem.name, problem.field, problem.code) for problem in crosscheck(inventory_of(*resources))]
 
 
+def felix(spec: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    made = resource("FelixConfiguration", "default", **spec)
+    made["metadata"]["annotations"] = {
+        f"config.projectcalico.org/{key}": annotations[key] for key in annotations
+    }
+    return made
+
+
+IGNORED = ("logPrefix", "logActionRateLimit", "logActionRateLimitBurst")
+
 CASES: dict[str, tuple[list[dict[str, Any]], Told]] = {
     "nothing at all": ([], []),
+    "settings that do what is done anyway": (
+        [
+            felix(
+                {"nftablesFilterDenyAction": "Drop", "iptablesFilterDenyAction": "Drop", "ipv6Support": True}
+            )
+        ],
+        [],
+    ),
+    "denied packets that are to be rejected": (
+        [felix({"nftablesFilterDenyAction": "Reject", "iptablesFilterDenyAction": "reject"})],
+        [
+            ("default", "spec.nftablesFilterDenyAction", "no-effect"),
+            ("default", "spec.iptablesFilterDenyAction", "no-effect"),
+        ],
+    ),
+    "IPv6 that is to be left alone": (
+        [felix({"ipv6Support": False})],
+        [("default", "spec.ipv6Support", "no-effect")],
+    ),
+    "how log lines are to look": (
+        [felix({"logPrefix": "mine", "logActionRateLimit": "1/second", "logActionRateLimitBurst": 3})],
+        [("default", f"spec.{field}", "no-effect") for field in IGNORED],
+    ),
+    "settings in annotations": (
+        [felix({}, IptablesFilterDenyAction="Reject")],
+        [
+            (
+                "default",
+                'metadata.annotations["config.projectcalico.org/IptablesFilterDenyAction"]',
+                "no-effect",
+            )
+        ],
+    ),
     "a declared profile, wherever it is declared": (
         [host_endpoint(profiles=["web"]), resource("Profile", "web")],
         [],
