@@ -12,7 +12,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from nfq_guard.adapters.host import HostWatch, read_facts
+from nfq_guard.adapters.host import HostWatch, node_name, read_facts
 from nfq_guard.adapters.watch import FileWatch
 from nfq_guard.daemon import privileges
 from nfq_guard.daemon.guard import Guard, StartError
@@ -87,7 +87,9 @@ class Controller:
         self._files = self._watch_files()
         try:
             self._host = HostWatch()
-            self._facts = read_facts(self._settings.node)
+            # Once: whoever renames the host does not say that its policy is another's.
+            self._node = node_name(self._settings.node)
+            self._facts = read_facts(self._node)
         except OSError as error:
             raise StartError(str(error)) from error
         self._keeper = Keeper(guard, self._retry_later)
@@ -193,7 +195,7 @@ class Controller:
     def _read_facts(self) -> bool:
         """Take in the host as it is now; return whether it differs."""
         try:
-            facts = read_facts(self._settings.node)
+            facts = read_facts(self._node)
         except OSError as error:
             self._log.warning("interfaces not read, trying again", reason=error)
             self._loop.within("host", _RETRY_SECONDS, self._host_settled)

@@ -48,6 +48,7 @@ class Keeper:
         candidate = self._guard.compiler.compile(loaded, facts)
         self._guard.begin(candidate.ruleset)
         self._in_force(candidate)
+        self._note_node(candidate)
         return True
 
     def _load(self) -> Loaded | None:
@@ -115,6 +116,14 @@ class Keeper:
         return reasons
 
     def _change(self, candidate: Candidate) -> None:
+        self._bring(candidate)
+        self._note_node(candidate)
+
+    def _note_node(self, candidate: Candidate) -> None:
+        elsewhere = any(problem.code == "other-node" for problem in candidate.warnings)
+        self._guard.telemetry.other_node = candidate.facts.node if elsewhere else ""
+
+    def _bring(self, candidate: Candidate) -> None:
         enforcer = self._guard.enforcer
         now = enforcer.ruleset
         if now is None or not same_policy(now, candidate.ruleset):

@@ -167,6 +167,7 @@ def test_a_number_never_stands_for_two_policies_however_a_change_fails(
         policies.setdefault(enforcer.ruleset.generation, set()).add(80)
     enforcer.change(ruleset(84))
 
+    assert enforcer.ruleset is not None
     assert enforcer.ruleset.generation not in policies
     assert enforcer.table_present()
 

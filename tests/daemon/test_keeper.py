@@ -126,12 +126,13 @@ def test_files_that_were_tried_already_are_not_tried_again_unless_asked(kept: Ke
 
 
 def test_a_change_of_the_host_uses_the_files_in_force_not_those_that_were_refused(kept: Kept) -> None:
-    kept.write(documents(BASIC, endpoint("wan0", name="wan")))
+    by_address = endpoint(name="wan").replace("interfaceName: eth0", "expectedIPs: [10.0.0.3]")
+    kept.write(documents(BASIC, by_address))
     kept.keeper.begin(FACTS)
     kept.write(BROKEN)
     kept.keeper.reload(FACTS)
 
-    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"wan0": Interface("wan0", (), 3)}))
+    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"wan0": Interface("wan0", ("10.0.0.3",), 3)}))
 
     assert kept.generation == 2
     ruleset = kept.guard.enforcer.ruleset

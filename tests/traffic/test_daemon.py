@@ -340,6 +340,42 @@ def test_a_start_with_bad_rules_falls_back_to_the_last_good_policy(site: Site) -
     assert "last good policy" in daemon.log
 
 
+def test_a_host_that_is_renamed_stays_guarded(tmp_path: Path) -> None:
+    """`hostname` in a namespace of our own for names; the machine's stays what it is."""
+    with pair() as ends:
+        site = Site(ends, tmp_path)
+        with Daemon(site.guarded.namespace, tmp_path, "--node", "", own_host_name="guarded") as daemon:
+            site.daemon = daemon
+            daemon.start()
+            assert site.enforces()
+
+            assert daemon.process is not None
+            in_its_own = ("nsenter", "--uts", f"--target={daemon.process.pid}")
+            site.guarded.namespace.run(*in_its_own, "hostname", "another")
+            with daemon.change():
+                daemon.write(endpoint(), policy(tcp(OPEN), tcp(1)))
+            site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
+
+            assert site.enforces()
+            assert daemon.status()["node"] == "guarded"
+        for server in site.servers:
+            server.close()
+
+
+def test_a_guard_whose_endpoints_are_all_for_others_says_so_and_takes_it_back(site: Site) -> None:
+    elsewhere = BASIC.replace("node: guarded", "node: other")
+    site.daemon.write(elsewhere)
+    daemon = site.daemon.start()
+    says = "nothing is guarded, no host endpoint is for this node (guarded)"
+
+    assert says in daemon.get("/readyz")[1]
+    assert says in daemon.status()["detail"]
+    with daemon.change():
+        daemon.write(BASIC)
+    until(lambda: says not in daemon.get("/readyz")[1], "it is taken back")
+    assert site.enforces()
+
+
 # -- the kernel says no --------------------------------------------------------
 
 REFUSING_NFT = """#!/bin/sh
