@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.host import HostWatch, node_name, read_facts
@@ -20,6 +21,7 @@ from nfq_guard.daemon.keeper import Keeper, report
 from nfq_guard.daemon.logs import Level, Log
 from nfq_guard.daemon.notify import Notifier
 from nfq_guard.daemon.status import status
+from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
@@ -28,15 +30,21 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.loop import Loop
     from nfq_guard.daemon.settings import Settings
 
-EXIT_GOOD, EXIT_INVALID, EXIT_FAILED = 0, 1, 3
+EXIT_GOOD, EXIT_INVALID, EXIT_FAILED, EXIT_BUG = 0, 1, 3, 70
+"""The last is EX_SOFTWARE of sysexits.h: a service manager starts us again after it."""
 _TURN_SECONDS = 0.25
 _SETTLE_SECONDS = 0.05
 """How long files and interfaces must be quiet before they are read: editors and network
 managers change several things at once."""
 _SETTLE_LONGEST = 0.5
 """Read them after so long even if they are never quiet."""
+_FRAMES = 4
+"""Of the stack of a bug of ours: enough to find it."""
 _RETRY_SECONDS = 2.0
 """Between attempts at something the kernel refused."""
+_FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
+_FAULT_PAUSE_SECONDS = 0.1
+"""After a fault of ours: whatever woke us may do so again at once."""
 _POLL_SECONDS = 2.0
 """Between looks at the files where the kernel cannot watch them for us."""
 
@@ -44,6 +52,16 @@ _POLL_SECONDS = 2.0
 def run(settings: Settings) -> int:
     """Guard this network namespace until SIGTERM or SIGINT; return the exit code."""
     log = Log(settings.log_format, settings.log_level)
+    try:
+        return _run(settings, log)
+    except Exception as error:  # noqa: BLE001 - the process's boundary
+        # We die, table and workers go on without us; whoever starts us again takes them over.
+        where = " ".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
+        log.error("internal error, ending", error=_described(error), where=where)  # noqa: TRY400 - not the logging module
+        return EXIT_BUG
+
+
+def _run(settings: Settings, log: Log) -> int:
     if not privileges.has(privileges.CAP_NET_ADMIN):
         return _refused(log, StartError("guarding needs root, or the capability CAP_NET_ADMIN"))
     try:
@@ -62,7 +80,6 @@ def run(settings: Settings) -> int:
     if code != EXIT_GOOD:
         guard.close()
         return code
-    # Any other exception is a bug of ours: we die, table and workers go on without us.
     guard.stop()
     guard.close()
     log.info("stopped", rules="kept" if settings.keep_rules else "removed")
@@ -72,6 +89,10 @@ def run(settings: Settings) -> int:
 def _refused(log: Log, error: StartError) -> int:
     log.error("refusing to start", reason=str(error))
     return EXIT_FAILED
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class Controller:
@@ -95,6 +116,8 @@ class Controller:
         self._keeper = Keeper(guard, self._retry_later)
         self._changing_since: float | None = None
         self._stopping = False
+        self._faults = Throttle(_FAULT_BURST, _FAULTS_PER_SECOND)
+        """What is said about bugs of ours: a line a minute."""
         self._was = ""
 
     def _watch_files(self) -> FileWatch | None:
@@ -115,8 +138,12 @@ class Controller:
         self._refresh()
         self._subscribe()
         self._notifier.ready(self._guard.telemetry.ready().text)
+        self._loop.on_fault = self._fault
         while not self._stopping:
-            self._turn()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - no bug of ours may end the watch over the workers
+                self._fault(error)
         self._notifier.stopping()
         return EXIT_GOOD
 
@@ -142,6 +169,16 @@ class Controller:
         due = self._guard.pool.next_start()
         wait = _TURN_SECONDS if due is None else min(_TURN_SECONDS, max(0.0, due - time.monotonic()))
         self._loop.turn(wait)
+
+    def _fault(self, error: Exception) -> None:
+        """Go on after a bug of ours: say so, and soon look at everything again."""
+        more = self._faults.admit(time.monotonic())
+        if more is not None:
+            self._log.error("internal error, going on", error=_described(error), more=more)
+        self._loop.within("files", _RETRY_SECONDS, self._read_again)
+        self._loop.within("host", _RETRY_SECONDS, self._host_settled)
+        self._loop.within("table", _RETRY_SECONDS, self._check_table)
+        time.sleep(_FAULT_PAUSE_SECONDS)
 
     def _refresh(self) -> None:
         """Publish how things are; log when that changes."""
@@ -184,8 +221,8 @@ class Controller:
         self._keeper.reload(self._facts)
 
     def _poll(self) -> None:
-        self._keeper.reload(self._facts)
         self._loop.at("poll", _POLL_SECONDS, self._poll)
+        self._keeper.reload(self._facts)
 
     def _host_changed(self) -> None:
         self._host.drain()
@@ -233,8 +270,8 @@ class Controller:
         self._refresh()
 
     def _alive(self) -> None:
-        self._notifier.alive()
         self._loop.at("alive", self._notifier.watchdog_seconds, self._alive)
+        self._notifier.alive()
 
     def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer the control socket."""
