@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import stat
+import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -169,11 +170,17 @@ def _remove_stale(path: str) -> None:
     os.unlink(path)  # noqa: PTH108 - text in, text out
 
 
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+
+
 def ask(path: str, request: dict[str, Any], timeout: float = 30.0) -> dict[str, Any]:
     """Send one request and return its answer; OSError if nobody answers in time (seconds)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout)
+        # A socket with a Python timeout is refused at once where many wait to be accepted.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         sock.connect(path)
+        sock.settimeout(timeout)
         sock.sendall(json.dumps(request).encode() + b"\n")
         with sock.makefile("rb") as stream:
             line = stream.readline()

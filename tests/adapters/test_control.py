@@ -177,3 +177,25 @@ def test_a_file_that_took_the_sockets_place_outlives_the_server(tmp_path: Path) 
     server.close()
 
     assert path.read_text(encoding="utf-8") == "theirs"
+
+
+def test_a_question_waits_in_a_crowd_for_its_turn_but_not_for_ever(tmp_path: Path) -> None:
+    path = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(path)
+        busy.listen(0)
+        first.connect(path)
+        with pytest.raises(BlockingIOError):
+            ask(path, {"n": 1}, 0.1)
+
+        answered: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: answered.append(ask(path, {"n": 2}, 10)))
+        asking.start()
+        busy.accept()[0].close()
+        accepted, _ = busy.accept()
+        accepted.recv(100)
+        accepted.sendall(b'{"n": 2}\n')
+        asking.join()
+        accepted.close()
+
+    assert answered == [{"n": 2}]
