@@ -143,8 +143,8 @@ class Pool:
 
     def _await_install(self, slot: _Slot, deadline: float) -> None:
         while slot.worker is not None and slot.worker.generation != self._generation:
-            if time.monotonic() > deadline:
-                self._kill(slot, "it does not take the policy")
+            if slot.worker.refusal is not None or time.monotonic() > deadline:
+                self._kill(slot, slot.worker.refusal or "it does not take the policy")
                 return
             began = time.monotonic()
             self._turn(slot, _WAIT_SECONDS)

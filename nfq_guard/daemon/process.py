@@ -6,7 +6,6 @@ worker: a send that would block fails, a wait is bounded.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -103,18 +102,22 @@ class WorkerProcess:
         return True
 
     def take(self) -> Iterator[LogLine]:
-        """Take in all that has arrived; yield what is to be logged."""
-        with contextlib.suppress(OSError):
-            while (received := protocol.receive(self._socket)) is not None:
-                message = received.message
+        """Take in all that has arrived; yield what is to be logged. A worker that talks rubbish is ended."""
+        try:
+            while (message := protocol.hear(self._socket)) is not None:
                 if isinstance(message, protocol.Installed):
                     self.generation = message.generation
                 elif isinstance(message, protocol.Bound):
                     self.bound = True
                 elif isinstance(message, protocol.Refused):
                     self.refusal = message.why
-                elif isinstance(message, protocol.Note):
+                else:
                     yield LogLine(Level(message.level), message.message, message.fields)
+        except OSError:
+            return
+        except ValueError as error:
+            self.refusal = f"it talks rubbish: {error}"
+            self.kill()
 
     def finished(self) -> bool:
         """Return whether the process has ended."""

@@ -84,16 +84,19 @@ class Worker:
         assert self._control is not None, "only polled while there is one"  # noqa: S101
         try:
             received = protocol.receive(self._control)
+            if received is not None:
+                self._obey(received)
         except BlockingIOError:
             return
         except OSError:
             received = None
+        except Exception as error:  # noqa: BLE001 - we have packets to judge, by what we have
+            self._tell(protocol.Refused(f"message not understood: {error!r}"[:500]))
+            return
         if received is None:
             self._poll.unregister(self._control)
             self._control.close()
             self._control = None
-            return
-        self._obey(received)
 
     def _obey(self, received: protocol.Received) -> None:
         message = received.message
@@ -152,7 +155,7 @@ class Worker:
             if not isinstance(message, protocol.Note):
                 # The controller waits for these; it reads them before it sends more.
                 select.select((), (self._control,), (), _ANSWER_SECONDS)
-            protocol.send(self._control, message)
+            protocol.answer(self._control, message)
         except OSError:
             self._words[Word.NOTES_LOST] += 1
 

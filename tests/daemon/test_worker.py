@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,27 @@ def test_it_outlives_its_controller_and_ignores_the_terminal(serving: Serving) -
 
     until(lambda: serving.words[Word.HEARTBEAT_NS] > before + 600_000_000, "it goes on", 5)
     assert not serving.process.finished()
+
+
+@pytest.mark.parametrize("data", [b"rubbish", pickle.dumps(1)], ids=["no pickle", "no message"])
+def test_it_survives_a_message_that_it_cannot_read(serving: Serving, data: bytes) -> None:
+    serving.process._socket.send(data)
+    serving.install(2)
+
+    until(lambda: serving.heard().generation == 2, "it goes on")
+    assert "not understood" in (serving.process.refusal or "")
+    assert not serving.process.finished()
+
+
+def test_a_worker_that_talks_rubbish_is_ended(serving: Serving) -> None:
+    ours, theirs = protocol.pair()
+    with serving.process._socket, theirs:
+        serving.process._socket = ours
+        theirs.send(b"rubbish")
+
+        until(lambda: serving.heard().finished(), "it is ended")
+
+    assert "rubbish" in (serving.process.refusal or "")
 
 
 def test_it_has_given_up_all_but_one_capability(serving: Serving) -> None:
