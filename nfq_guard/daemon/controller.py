@@ -80,10 +80,10 @@ def _run(settings: Settings, log: Log) -> int:
     if code != EXIT_GOOD:
         guard.close()
         return code
-    guard.stop()
+    left = guard.stop()
     guard.close()
-    log.info("stopped", rules="kept" if settings.keep_rules else "removed")
-    return code
+    log.info("stopped", rules="removed" if left and not settings.keep_rules else "kept")
+    return EXIT_GOOD if left else EXIT_FAILED
 
 
 def _refused(log: Log, error: StartError) -> int:
@@ -226,24 +226,15 @@ class Controller:
 
     def _host_changed(self) -> None:
         self._host.drain()
-        if self._read_facts():
-            self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
+        # Reading takes half a millisecond an interface, and events come by the hundred.
+        self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
 
-    def _read_facts(self) -> bool:
-        """Take in the host as it is now; return whether it differs."""
+    def _host_settled(self) -> None:
         try:
-            facts = read_facts(self._node)
+            self._facts = read_facts(self._node)
         except OSError as error:
             self._log.warning("interfaces not read, trying again", reason=error)
             self._loop.within("host", _RETRY_SECONDS, self._host_settled)
-            return False
-        if facts == self._facts:
-            return False
-        self._facts = facts
-        return True
-
-    def _host_settled(self) -> None:
-        self._read_facts()
         self._keeper.recompile(self._facts)
 
     def _retry_later(self) -> None:

@@ -203,16 +203,19 @@ class Guard:
             else self.enforcer.table_trouble or (f"no worker serves queue {', '.join(idle)}" if idle else "")
         )
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Leave nothing in force, unless told to: a clean stop, never an accident.
 
         A guard that has not begun has nothing in force: a table that stands is somebody's.
+        False if the table cannot be removed: the workers stay with it then.
         """
         if self.settings.keep_rules or self.enforcer.ruleset is None:
-            return
+            return True
         # The table first, so that no packet waits for a worker that has gone.
-        self._leave_kernel()
+        if not self._leave_kernel():
+            return False
         self.pool.stop()
+        return True
 
     def close(self) -> None:
         """Give back what is this process's own; what is in force stays so."""
@@ -225,10 +228,12 @@ class Guard:
         if self.state is not None:
             self.state.close()
 
-    def _leave_kernel(self) -> None:
+    def _leave_kernel(self) -> bool:
         try:
             self.table.remove()
         except KernelError as error:
             self.log.error("table not removed", reason=error)  # noqa: TRY400 - not the logging module
+            return False
         with contextlib.suppress(KernelError):
             conntrack.clear_marks(self.settings.connection_mark_mask)
+        return True

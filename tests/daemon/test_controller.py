@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,24 @@ def test_a_bug_at_the_start_ends_it_with_a_code_that_is_started_again(space: Spa
 
         assert daemon.wait() == 70
         assert "TypeError: a bug" in daemon.log
+
+
+def test_thousands_of_interfaces_are_no_trouble(space: Space, tmp_path: Path) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        worker = daemon.worker()
+        names = [(f"interface-{n:04}a", f"interface-{n:04}b") for n in range(3000)]
+        links = "".join(f"link add {one} type veth peer name {other}\n" for one, other in names)
+        space.run("ip", "-batch", "-", text=links, timeout=60)
+        with daemon.change():
+            daemon.write(endpoint("lo"), policy(tcp(81, 9091)))
+
+        assert daemon.worker() == worker
+        assert daemon.metric("nfq_guard_worker_restarts_total") == 0
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: daemon.worker() not in {0, worker} and daemon.ready(), "another worker")
+        assert daemon.metric("nfq_guard_worker_restarts_total") == 1
 
 
 def last(daemon: Daemon) -> bool:

@@ -450,6 +450,28 @@ def test_what_a_refused_change_allowed_meanwhile_is_not_remembered(tmp_path: Pat
             assert echoes(allowed)
 
 
+def test_a_table_that_cannot_be_removed_keeps_its_workers_and_the_next_start_takes_them_over(
+    tmp_path: Path,
+) -> None:
+    flag, environment = refusing_nft(tmp_path)
+    with sited(tmp_path, environment=environment) as site:
+        daemon = site.daemon.start()
+        worker = daemon.worker()
+        flag.touch()
+
+        assert daemon.stop() == 3
+
+        assert "table not removed" in daemon.log
+        assert daemon.recorded_workers() == [worker]
+        assert site.connects(OPEN)
+        with pytest.raises(OSError, match="timed out"):
+            connect(site.peer, site.guarded, SHUT, timeout=0.3)
+        flag.unlink()
+        assert daemon.start().stop() == 0
+        assert daemon.table() == ""
+        assert not lives(worker)
+
+
 def test_a_first_table_that_the_kernel_refuses_refuses_the_start(tmp_path: Path) -> None:
     flag, environment = refusing_nft(tmp_path)
     with sited(tmp_path, environment=environment) as site:
