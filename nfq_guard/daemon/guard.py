@@ -24,7 +24,7 @@ from nfq_guard.daemon.loop import Loop
 from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.pool import Pool
-from nfq_guard.daemon.process import start_time, stop_orphan
+from nfq_guard.daemon.process import is_worker, stop_orphan
 from nfq_guard.daemon.readings import KernelReader
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.state import StateFolder, StateInUseError
@@ -93,6 +93,8 @@ class Guard:
         )
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
+        self._mask = self.state.load_mask() if self.state is not None else 0
+        """Bits of connection marks that are written in this namespace until our table is in force."""
         self._left_behind: tuple[WorkerRecord, ...] = ()
         """Workers of a dead controller that hold their queues still: a start that fails must not forget them."""
 
@@ -149,10 +151,24 @@ class Guard:
             self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
             raise StartError(str(error)) from error
+        self._change_mask()
+
+    def _change_mask(self) -> None:
+        """Leave no bits of ours behind where a predecessor wrote others, and take no others for ours."""
+        before, now = self._mask, self.settings.connection_mark_mask
+        if before == now or self.enforcer.table_trouble:
+            return
+        self._mask = now
+        try:
+            for mask in filter(None, (before, now)):
+                conntrack.clear_marks(mask)
+        except KernelError as error:
+            self.log.warning("connection marks not cleared", reason=error)
+        self.pool.record()
 
     def _orphans(self) -> tuple[WorkerRecord, ...]:
         records = self.state.load_workers() if self.state is not None else ()
-        return tuple(record for record in records if start_time(record.pid) == record.started)
+        return tuple(record for record in records if is_worker(record))
 
     def _refuse_held_queues(self, ours: set[int]) -> None:
         for queue in self._queues:
@@ -173,7 +189,7 @@ class Guard:
         if self.state is None:
             return
         try:
-            self.state.save_workers([*self._left_behind, *records])
+            self.state.save_workers([*self._left_behind, *records], self._mask)
         except OSError as error:
             self.log.warning("workers not recorded: a later start cannot take over", reason=error)
 

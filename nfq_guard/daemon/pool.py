@@ -223,9 +223,13 @@ class Pool:
         slot.worker = WorkerProcess(slot.place.setup, slot.place.descriptor)
         slot.beat, slot.silent, slot.idle = slot.place.words[Word.HEARTBEAT_NS], 0.0, 0.0
         slot.started_at, slot.start_at = time.monotonic(), None
-        self._record([slot.worker.record for slot in self._slots if slot.worker is not None])
+        self.record()
         self._feed(slot.worker)
         slot.worker.register(self._selector, lambda: self._serve(slot))
+
+    def record(self) -> None:
+        """Have the workers of now recorded."""
+        self._record([worker.record for worker in self._living()])
 
     def _restart(self, slot: _Slot) -> None:
         self.restarts += 1

@@ -92,13 +92,18 @@ class StateFolder:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def save_workers(self, records: Sequence[WorkerRecord]) -> None:
-        """Record the workers of now. OSError if it cannot be written."""
-        self._write(_WORKERS, {"version": _VERSION, "workers": [record._asdict() for record in records]})
+    def save_workers(self, records: Sequence[WorkerRecord], mask: int) -> None:
+        """Record the workers of now, and the bits of connection marks that are written under them.
+
+        OSError if it cannot be written.
+        """
+        workers = [record._asdict() for record in records]
+        document = {"version": _VERSION, "boot": boot_id(), "connection_mark_mask": mask, "workers": workers}
+        self._write(_WORKERS, document)
 
     def load_workers(self) -> tuple[WorkerRecord, ...]:
-        """Return the recorded workers, dead or alive."""
-        document = self._read(_WORKERS) or {}
+        """Return the workers recorded since the machine was started, dead or alive."""
+        document = self._recorded()
         try:
             return tuple(
                 WorkerRecord(int(entry["pid"]), int(entry["started"]), int(entry["queue"]))
@@ -106,6 +111,16 @@ class StateFolder:
             )
         except (KeyError, TypeError, ValueError):
             return ()
+
+    def load_mask(self) -> int:
+        """Return the bits of connection marks that were recorded last; 0: none since the machine was started."""
+        mask = self._recorded().get("connection_mark_mask")
+        return mask if isinstance(mask, int) else 0
+
+    def _recorded(self) -> dict[str, Any]:
+        document = self._read(_WORKERS) or {}
+        # Pids and ticks since boot mean nothing after the next one.
+        return document if document.get("boot") == boot_id() else {}
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name)  # noqa: PTH118 - text in, text out
@@ -166,3 +181,12 @@ def _open_lock(path: str) -> int:
             return lock
         os.close(lock)
     raise StateInUseError(f"{path}: a link or something else that is no ordinary file; remove it")
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from all others; empty where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:  # noqa: PTH123 - text in, text out
+            return stream.read().decode().strip()
+    except OSError:
+        return ""

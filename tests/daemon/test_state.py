@@ -26,10 +26,22 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
 
 def test_what_was_saved_is_read_back_byte_for_byte(state: StateFolder) -> None:
     state.save_snapshot(SOURCES)
-    state.save_workers(RECORDS)
+    state.save_workers(RECORDS, 0xF0000000)
 
     assert state.load_snapshot() == SOURCES
     assert state.load_workers() == RECORDS
+
+
+def test_workers_of_another_run_of_the_machine_are_nobody(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.save_workers(RECORDS, 0xF0000000)
+    assert state.load_mask() == 0xF0000000
+
+    monkeypatch.setattr("nfq_guard.daemon.state.boot_id", lambda: "another")
+
+    assert state.load_workers() == ()
+    assert state.load_mask() == 0
 
 
 def test_an_empty_folder_has_neither_snapshot_nor_workers(state: StateFolder) -> None:
