@@ -56,6 +56,9 @@ class UnparsableReason(StrEnum):
     """The first fragment does not hold the whole transport header (RFC 1858, RFC 8200 section 4.5)."""
     TINY_FRAGMENT = "tiny-fragment"
     """A fragment that could overwrite the transport header of its first one (RFC 3128)."""
+    UNKNOWN_INTERFACE = "unknown-interface"
+    """No fault of the bytes: nothing is known to govern the interface that they were queued for.
+    The kernel queues for guarded interfaces only, so one of us is behind the times."""
 
 
 _UNPARSABLE = {reason: Unparsable(reason) for reason in UnparsableReason}

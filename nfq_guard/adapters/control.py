@@ -11,6 +11,8 @@ import errno
 import json
 import os
 import socket
+import stat
+import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _RECEIVE = 65536
 
 
 class ControlInUseError(Exception):
-    """Another live process listens on the socket."""
+    """The path is not ours to take: a live process listens there, or it is no socket."""
 
 
 class ControlServer:
@@ -35,7 +37,8 @@ class ControlServer:
     def __init__(self, path: str, handle: Handler, selector: selectors.BaseSelector) -> None:
         """Create the socket, mode 0600, replacing one that a dead process left.
 
-        ControlInUseError if it is alive; OSError where it cannot be made.
+        ControlInUseError if that is alive, or if something else than a socket has the path;
+        OSError where it cannot be made.
         """
         self._path, self._handle, self._selector = path, handle, selector
         self._clients: dict[socket.socket, _Client] = {}
@@ -49,7 +52,7 @@ class ControlServer:
             self._socket.bind(path)
         finally:
             os.umask(mask)
-        self._inode = os.stat(path).st_ino  # noqa: PTH116 - as above
+        self._identity = _identity(path)
         self._socket.listen(_MOST_CLIENTS)
         selector.register(self._socket, 1, self._accept)
 
@@ -85,8 +88,8 @@ class ControlServer:
         self._selector.unregister(self._socket)
         self._socket.close()
         with contextlib.suppress(OSError):
-            if os.stat(self._path).st_ino == self._inode:  # noqa: PTH116 - text in, text out
-                os.unlink(self._path)  # noqa: PTH108 - as above
+            if _identity(self._path) == self._identity:
+                os.unlink(self._path)  # noqa: PTH108 - text in, text out
 
 
 class _Client:
@@ -135,7 +138,23 @@ def _answer(line: bytes, handle: Handler) -> bytes:
     return json.dumps(answer, default=str).encode() + b"\n"
 
 
+def _identity(path: str) -> tuple[bool, int, int]:
+    """Return what tells a file from all others of the machine, and whether it is a socket."""
+    found = os.lstat(path)
+    return stat.S_ISSOCK(found.st_mode), found.st_dev, found.st_ino
+
+
 def _remove_stale(path: str) -> None:
+    try:
+        is_socket, *_ = _identity(path)
+    except FileNotFoundError:
+        return
+    # Asked first: an ordinary file refuses a connection just as a dead process's socket does.
+    if not is_socket:
+        raise ControlInUseError(
+            f"{path}: there is something that is not a socket, which is left alone; "
+            "give --control another path, or remove what is there"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
@@ -151,11 +170,17 @@ def _remove_stale(path: str) -> None:
     os.unlink(path)  # noqa: PTH108 - text in, text out
 
 
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+
+
 def ask(path: str, request: dict[str, Any], timeout: float = 30.0) -> dict[str, Any]:
     """Send one request and return its answer; OSError if nobody answers in time (seconds)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout)
+        # A socket with a Python timeout is refused at once where many wait to be accepted.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         sock.connect(path)
+        sock.settimeout(timeout)
         sock.sendall(json.dumps(request).encode() + b"\n")
         with sock.makefile("rb") as stream:
             line = stream.readline()

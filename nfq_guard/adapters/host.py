@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def _interfaces(links: Iterable[Any], addresses: Iterable[Any]) -> dict[str, Int
             by_index.setdefault(message["index"], []).append(text)
     found: dict[str, Interface] = {}
     for link in links:
-        name, index = link.get_attr("IFLA_IFNAME"), link["index"]
+        # Any bytes but '/' and space may stand in a name: pyroute2 gives bytes for what is not UTF-8.
+        name, index = os.fsdecode(link.get_attr("IFLA_IFNAME")), link["index"]
         ordered = tuple(sorted(set(by_index.get(index, ())), key=_order))
         found[name] = Interface(name, ordered, index, bool(link["flags"] & _IFF_UP))
     return dict(sorted(found.items()))

@@ -7,8 +7,10 @@ that only read, and it runs in threads of the controller, never in a verdict pro
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector, CollectorRegistry
 
-_REQUEST_SECONDS = 5
-_MOST_REQUESTS = 16
-"""Requests served at once; more are hung up on, so that clients cannot pile up threads."""
+REQUEST_SECONDS = 5.0
+"""From the connection to the last byte of the answer, however the client spreads its own."""
+MOST_REQUESTS = 64
+"""Requests served at once: clients cannot pile up threads."""
+_LOOK_SECONDS = 0.25
+"""Between looks for requests that are overdue."""
+_SLOW_SECONDS = 1.0
+"""An answer that takes longer to be taken may be given up for a new request."""
 _PLAIN = "text/plain; charset=utf-8"
 
 
@@ -43,12 +50,14 @@ class Sources(NamedTuple):
 class HttpServer:
     """Serves until closed. `address` is where it really listens (port 0 picks one)."""
 
-    def __init__(self, host: str, port: int, sources: Sources) -> None:
-        """Listen; OSError where the address cannot be had."""
+    def __init__(self, host: str, port: int, sources: Sources, seconds: float = REQUEST_SECONDS) -> None:
+        """Listen; a request may take so many seconds. OSError where the address cannot be had."""
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        self._server = _Server(family, address, sources)
+        self._server = _Server(family, address, sources, seconds)
         self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_LOOK_SECONDS,), name="http", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -58,30 +67,99 @@ class HttpServer:
         self._thread.join()
 
 
+class _Places:
+    """Who is being served, the longest served first. Whoever loses the place is hung up on.
+
+    A client that has not said what it wants is the first to go: an honest one says so
+    at once, and a crowd that says nothing must not keep it out.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._since: dict[socket.socket, float] = {}
+        self._asked: set[socket.socket] = set()
+
+    def take(self, client: socket.socket) -> bool:
+        """Give a client a place, somebody else's if need be; return whether there is one."""
+        now = time.monotonic()
+        with self._lock:
+            if len(self._since) >= MOST_REQUESTS:
+                slowest = self._slowest(now)
+                if slowest is None:
+                    return False
+                self._hang_up(slowest)
+            self._since[client] = now
+        return True
+
+    def asked(self, client: socket.socket) -> None:
+        """Note that a client's request is complete."""
+        with self._lock:
+            if client in self._since:
+                self._asked.add(client)
+
+    def leave(self, client: socket.socket) -> None:
+        """Give a place back, if it was not taken away before."""
+        with self._lock:
+            self._since.pop(client, None)
+            self._asked.discard(client)
+
+    def expire(self) -> None:
+        """Take their places from all whose time is over."""
+        over = time.monotonic() - self._seconds
+        with self._lock:
+            for client in [client for client, since in self._since.items() if since <= over]:
+                self._hang_up(client)
+
+    def _slowest(self, now: float) -> socket.socket | None:
+        silent = next((client for client in self._since if client not in self._asked), None)
+        if silent is not None:
+            return silent
+        oldest, since = next(iter(self._since.items()))
+        return oldest if now - since > _SLOW_SECONDS else None
+
+    def _hang_up(self, client: socket.socket) -> None:
+        del self._since[client]
+        self._asked.discard(client)
+        # Its thread wakes from whatever read or write it is in, and closes it.
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, family: int, address: tuple[object, ...], sources: Sources) -> None:
+    def __init__(self, family: int, address: tuple[object, ...], sources: Sources, seconds: float) -> None:
         self.address_family = family
         self.sources = sources
-        self._places = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.places = _Places(seconds)
         super().__init__(address, _Handler)  # type: ignore[arg-type]
 
+    def service_actions(self) -> None:
+        """Look after those being served, between two connections and when there is none."""
+        self.places.expire()
+
     def process_request(self, request: object, client_address: object) -> None:
-        """Give the request a thread if one is free."""
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)  # type: ignore[arg-type]
+        """Give the request a thread."""
+        assert isinstance(request, socket.socket)  # noqa: S101 - what a stream server accepts
+        if not self.places.take(request):
+            self.shutdown_request(request)
             return
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self.places.leave(request)
+            self.shutdown_request(request)
 
     def process_request_thread(self, request: object, client_address: object) -> None:
-        """Serve, and free the thread's place however it ends."""
+        """Serve, and free the place however it ends."""
+        assert isinstance(request, socket.socket)  # noqa: S101 - as above
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+            super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self.places.leave(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a client that hangs up is no news."""
@@ -89,12 +167,13 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = _REQUEST_SECONDS
+    timeout = REQUEST_SECONDS
     server_version = "nfq-guard"
     sys_version = ""
 
     def do_GET(self) -> None:
         """Answer a GET."""
+        self.server.places.asked(self.connection)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))

@@ -20,8 +20,6 @@ from nfq_guard.kernel.plan import KernelSettings, QueueTarget
 from nfq_guard.kernel.render import (
     GENERATION_COMMENT,
     QUEUE_CHAIN,
-    SKELETON,
-    SKELETON_COMMENT,
     TABLE,
     queue_comment,
     render_delete,
@@ -30,6 +28,7 @@ from nfq_guard.kernel.render import (
     render_table,
     standing_sections,
 )
+from nfq_guard.kernel.skeleton import PRIORITIES, base_chains
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,8 +59,8 @@ class BaseChain(NamedTuple):
     priority: int
     handle: int
     """Changes when the chain is made anew within its table."""
-    rules: tuple[str, ...]
-    """The remarks of its rules."""
+    lines: tuple[str, ...]
+    """What it is and what it does, in the words in which kernel/render.py declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +78,15 @@ class Snapshot:
 
     @property
     def sections(self) -> frozenset[Section] | None:
-        """The sections of which every base chain is there and says what this version's says.
+        """The sections that the base chains make up: whole ones only, and each chain to the letter.
 
-        None where something is missing, left over or different.
+        None where something is missing, left over or different. A reload cannot mend that: it
+        does not name base chains.
         """
-        remark = (f"{SKELETON_COMMENT} {SKELETON}",)
-        if any(chain.rules != remark for chain in self.base_chains):
+        found = standing_sections(frozenset(chain.name for chain in self.base_chains))
+        if found is None or {(chain.name, chain.lines) for chain in self.base_chains} != _declared(found):
             return None
-        return standing_sections(frozenset(chain.name for chain in self.base_chains))
+        return found
 
     @property
     def sound(self) -> bool:
@@ -107,15 +107,17 @@ class Table:
         self._seen: dict[str, Count] = {}
         self._lost: dict[str, Count] = {}
 
-    def install(self, plan: KernelPlan) -> None:
+    def install(self, plan: KernelPlan, *, again: bool = False) -> None:
         """Make the kernel ask as the plan says: create, adopt or reload in one transaction.
 
-        Clears the generation from every connection first where the plan's generation
-        starts over (kernel/marks.py).
+        Clears the generation from every connection first where it could be mistaken for the
+        plan's. `again`: a table is put back, its generation stands for the policy it stood for.
         """
         found = self.read_back()
-        if found is None or found.generation != plan.generation:
-            self._start_over(plan.generation)
+        if found is not None and not found.sound:
+            self._insist_on_ours()
+        if self._starts_over(found, plan.generation, again=again):
+            self.forget()
         if found is None:
             self._create(plan)
         elif found.sound:
@@ -166,7 +168,10 @@ class Table:
         return {name: _sum(count, self._lost.get(name, _NONE)) for name, count in self._seen.items()}
 
     def remove(self) -> None:
-        """Remove the table. No complaint if it is gone already."""
+        """Remove the table. No complaint if it is gone already; KernelError if it is not ours."""
+        if self.read_back() is None:
+            return
+        self._insist_on_ours()
         done = run("nft", "-f", "-", stdin=render_delete())
         if done.status != 0 and _ABSENT not in done.complaint:
             raise KernelError(f"nft delete table inet {TABLE}: {done.complaint}")
@@ -181,10 +186,28 @@ class Table:
             self._lost[name] = _sum(self._lost.get(name, _NONE), self._seen.pop(name))
             self._seen[name] = _NONE
 
-    def _start_over(self, generation: int) -> None:
-        mark = self._settings.connection_mark
-        if mark.starts_over(generation):
-            conntrack.clear_marks(mark.mask)
+    def forget(self) -> None:
+        """Clear the generation from every connection: all will be judged again."""
+        conntrack.clear_marks(self._settings.connection_mark_mask)
+
+    def _starts_over(self, found: Snapshot | None, generation: int, *, again: bool) -> bool:
+        """Return whether connections may carry this generation from another time.
+
+        A sound table stamps the generation that it names: only on the way from there to
+        ours, through generations that may have been left out, can the round start anew.
+        Nobody knows what a damaged one has stamped.
+        """
+        if found is None:
+            return not again
+        if not found.sound or found.generation is None:
+            return True
+        if again and found.generation == generation:
+            return False
+        mark, passed = self._settings.connection_mark, found.generation
+        while not mark.starts_over(passed := mark.following(passed)):
+            if passed == generation:
+                return False
+        return True
 
     def _create(self, plan: KernelPlan) -> None:
         whole = render_table(plan, self._settings, target=self._target)
@@ -208,7 +231,6 @@ class Table:
         _load(render_reload(plan, self._settings, target=self._target, standing=standing))
 
     def _replace(self, plan: KernelPlan) -> None:
-        self._insist_on_ours()
         self.counters()
         _load(render_delete() + render_table(plan, self._settings, target=self._target))
         if self._target is QueueTarget.XT:
@@ -259,6 +281,7 @@ def _load(text: str) -> None:
 def _snapshot(entries: Iterable[dict[str, Any]]) -> Snapshot:
     chains: dict[str, dict[str, Any]] = {}
     remarks: dict[str, list[str]] = {}
+    rules: dict[str, list[str]] = {}
     handle = 0
     for entry in entries:
         if "table" in entry:
@@ -268,13 +291,39 @@ def _snapshot(entries: Iterable[dict[str, Any]]) -> Snapshot:
         elif "rule" in entry:
             rule = entry["rule"]
             remarks.setdefault(rule["chain"], []).append(rule.get("comment", ""))
+            rules.setdefault(rule["chain"], []).append(_jump(rule))
     base = (
-        BaseChain(name, chain["hook"], chain["prio"], chain["handle"], tuple(remarks.get(name, ())))
+        BaseChain(
+            name,
+            chain["hook"],
+            chain["prio"],
+            chain["handle"],
+            (_headline(chain), *rules.get(name, ())),
+        )
         for name, chain in sorted(chains.items())
         if "hook" in chain
     )
     queue = "; ".join(remarks.get(QUEUE_CHAIN, ()))
     return Snapshot(handle, tuple(base), _generation(remarks.get("stamp_in", ())), queue)
+
+
+def _declared(sections: frozenset[Section]) -> set[tuple[str, tuple[str, ...]]]:
+    return {(chain.name, chain.lines) for section in sections for chain in base_chains(section)}
+
+
+def _headline(chain: Mapping[str, Any]) -> str:
+    """Return what a base chain hangs on and ends in."""
+    hook, place = chain["hook"], PRIORITIES.get(chain["prio"], chain["prio"])
+    return f"type {chain['type']} hook {hook} priority {place}; policy {chain['policy']};"
+
+
+def _jump(rule: Mapping[str, Any]) -> str:
+    """Return a rule that only jumps as text, any other as what is never declared."""
+    match rule["expr"]:
+        case [{"jump": {"target": target}}]:
+            return f'jump {target} comment "{rule.get("comment", "")}"'
+        case _:
+            return ""
 
 
 def _generation(remarks: Iterable[str]) -> int | None:

@@ -81,14 +81,16 @@ def _has_socket(process: Path, inode: str) -> bool:
 
 
 def _command(process: Path) -> str:
-    try:
-        return (process / "comm").read_text().strip()
-    except OSError:
-        return "?"
+    """Return a process's name; of a Python program, what it runs: `python3` tells nobody anything."""
+    name = "".join(_lines(process / "comm")) or "?"
+    if not name.startswith("python"):
+        return name
+    arguments = "".join(_lines(process / "cmdline")).split("\0")
+    return arguments[arguments.index("-m") + 1] if "-m" in arguments[:-1] else name
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
-    except FileNotFoundError:
+        return path.read_text(errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
         return []

@@ -11,6 +11,7 @@ import click
 from nfq_guard.adapters.files import read_sources
 from nfq_guard.cli.main import Exit
 from nfq_guard.cli.options import EXISTING, Format, format_option
+from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import Severity
 from nfq_guard.resources import load
 
@@ -36,7 +37,7 @@ Examples:
 @format_option(Format.TEXT)
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...], output: Format) -> None:
-    """Check resources in files and folders, and report every problem at once.
+    """Check resources and report every problem.
 
     The exit code is 1 if there is any error; warnings alone leave it 0.
     """
@@ -79,7 +80,8 @@ def _headline(problem: Problem) -> str:
     severity = click.style(f"{problem.severity}:", fg=_COLOURS[problem.severity], bold=True)
     whose = f"{problem.kind}({problem.name}) " if problem.kind else ""
     where = f"{problem.field}: " if problem.field else ""
-    return f"{problem.position}: {severity} {whose}{where}{problem.message} [{problem.code}]"
+    what = printable(f"{whose}{where}{problem.message} [{problem.code}]")
+    return f"{printable(str(problem.position))}: {severity} {what}"
 
 
 def _summary(problems: Iterable[Problem], files: int) -> str:

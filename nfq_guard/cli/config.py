@@ -6,11 +6,13 @@ import json
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nfq_guard.cli.options import Format, format_option
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.daemon.settings import describe
+from nfq_guard.model.printable import printable
 
 
 @click.command(
@@ -24,7 +26,9 @@ Examples:
 @format_option(Format.TEXT)
 @settings_options()
 def command(output: Format, config: str | None, **flags: object) -> None:
-    """Print every setting in force, and whether a flag, a variable, the file or the default gave it.
+    """Print the settings in force, and what gave each.
+
+    A flag, an environment variable, the file, or the default.
 
     Takes the same flags as `run`, and shows what `run` would use.
     """
@@ -36,7 +40,7 @@ def command(output: Format, config: str | None, **flags: object) -> None:
         return
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for key, value, origin in rows:
-        table.add_row(key, _text(value), origin)
+        table.add_row(key, *(escape(printable(text)) for text in (_text(value), origin)))
     Console(soft_wrap=True).print(table)
 
 

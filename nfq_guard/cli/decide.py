@@ -14,9 +14,9 @@ from nfq_guard.cli.options import (
     compile_paths,
     facts_option,
     format_option,
-    node_option,
     rules_option,
 )
+from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.engine import decide
 
 if TYPE_CHECKING:
@@ -43,24 +43,27 @@ Examples:
 )
 @rules_option()
 @facts_option()
-@node_option()
+@settings_options("node", "allow_neighbor_discovery")
 @format_option(Format.JSON)
 @click.argument("flows", type=click.File("rb"), default="-", metavar="[FLOWS.jsonl | -]")
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     rules: tuple[str, ...],
     facts: tuple[str, str] | None,
-    node: str,
+    config: str | None,
     output: Format,
     flows: BinaryIO,
+    **flags: object,
 ) -> None:
     """Say what would happen to flows, and which rule would decide.
 
     One JSON flow a line in, one verdict a line out, in the same order. A line that is
-    not a flow gets an error in its place, and the exit code 1 at the end.
+    not a flow gets an error in its place, and the exit code 1 at the end. The settings
+    that change verdicts are those of `run`: of flags, variables and the file.
     """
-    ruleset = compile_paths(rules, facts, node).ruleset
+    ruleset = compile_paths(rules, facts, resolve_settings(config, flags).settings).ruleset
     good = True
     for line in read_lines(flows):
         answer = _answer(ruleset, line)

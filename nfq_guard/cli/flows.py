@@ -1,22 +1,20 @@
 """Flows and verdicts as JSON objects, one a line: the contract of `nfq-guard decide`.
 
-Owns the names of the keys and every check of a flow given by hand. A flow that could
-not have been a packet is refused, never guessed: a question that means something else
-than its asker thinks gets a wrong answer.
+Owns the names of the keys and every check of a flow given by hand. What is missing,
+misspelt or of the wrong type is refused, never guessed. A field that packets of the
+protocol, or flows of the direction, do not have is checked and otherwise ignored, so
+that a program may write every key for every flow.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.flow import (
     ABSENT,
-    ICMP,
     ICMP_OF_FAMILY,
-    ICMPV6,
     PORT_PROTOCOLS,
-    PROTOCOL_NAMES,
     PROTOCOL_NUMBERS,
     UDPLITE,
     CtState,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 _DCCP = 33
 _HAVE_PORTS = PORT_PROTOCOLS | {UDPLITE, _DCCP}
-_HAVE_TYPES = frozenset({ICMP, ICMPV6})
 _PROTOCOLS = {name.lower(): number for name, number in PROTOCOL_NUMBERS.items()}
 _LAST_PORT, _LAST_BYTE = 65535, 255
 
@@ -44,21 +41,14 @@ _INTERFACES = {
 """The interfaces that a flow of each direction has."""
 
 
-class _Field(NamedTuple):
-    """A number that a packet has only with some protocols."""
-
-    key: str
-    last: int
-    protocols: frozenset[int]
-
-
-_NUMBERS = (
-    _Field("sport", _LAST_PORT, _HAVE_PORTS),
-    _Field("dport", _LAST_PORT, _HAVE_PORTS),
-    _Field("icmp_type", _LAST_BYTE, _HAVE_TYPES),
-    _Field("icmp_code", _LAST_BYTE, _HAVE_TYPES),
-    _Field("original_dport", _LAST_PORT, _HAVE_PORTS),
-)
+_NUMBERS = {
+    "sport": _LAST_PORT,
+    "dport": _LAST_PORT,
+    "icmp_type": _LAST_BYTE,
+    "icmp_code": _LAST_BYTE,
+    "original_dport": _LAST_PORT,
+}
+"""The highest value of each number that only some packets have."""
 
 KEYS = frozenset(
     {
@@ -70,7 +60,7 @@ KEYS = frozenset(
         "dst",
         "ct_state",
         "original_dst",
-        *(field.key for field in _NUMBERS),
+        *_NUMBERS,
     }
 )
 
@@ -103,10 +93,14 @@ def _packet(given: Mapping[str, Any]) -> tuple[Packet, int]:
     family_of_dst, dst = _address(given, "dst")
     if family != family_of_dst:
         raise ValueError(f"src is IPv{family} and dst is IPv{family_of_dst}: a packet has one family")
-    if protocol in _HAVE_TYPES and protocol != ICMP_OF_FAMILY[family]:
-        raise ValueError(f"protocol {PROTOCOL_NAMES[protocol]} does not go with IPv{family} addresses")
-    *numbers, original_dport = (_number(given, field, protocol) for field in _NUMBERS)
-    return Packet(family, protocol, src, dst, *numbers), original_dport
+    sport, dport, kind, code, original_dport = (_number(given, key) for key in _NUMBERS)
+    if protocol not in _HAVE_PORTS:
+        sport = dport = original_dport = ABSENT
+    if protocol != ICMP_OF_FAMILY[family] or kind == ABSENT:
+        kind = code = ABSENT
+    elif code == ABSENT:
+        code = 0
+    return Packet(family, protocol, src, dst, sport, dport, kind, code), original_dport
 
 
 def _original_dst(given: Mapping[str, Any], packet: Packet) -> int | None:
@@ -120,11 +114,9 @@ def _original_dst(given: Mapping[str, Any], packet: Packet) -> int | None:
 
 def _interfaces(given: Mapping[str, Any], direction: Direction) -> dict[str, str]:
     expected = _INTERFACES[direction]
-    for key in ("in_interface", "out_interface"):
-        if key in expected and key not in given:
+    for key in expected:
+        if key not in given:
             raise ValueError(f"missing key {key!r}: a flow with direction {direction} has one")
-        if key not in expected and key in given:
-            raise ValueError(f"{key!r} does not go with direction {direction}")
     return {key: _text(given, key) for key in expected}
 
 
@@ -146,15 +138,12 @@ def _address(given: Mapping[str, Any], key: str) -> tuple[int, int]:
         raise ValueError(f"{key!r} must be an IPv4 or IPv6 address, found {text!r}") from error
 
 
-def _number(given: Mapping[str, Any], field: _Field, protocol: int) -> int:
-    if field.key not in given:
+def _number(given: Mapping[str, Any], key: str) -> int:
+    if key not in given:
         return ABSENT
-    value = given[field.key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= field.last:
-        _refuse(field.key, f"a number 0-{field.last}", value)
-    if protocol not in field.protocols:
-        named = PROTOCOL_NAMES.get(protocol, str(protocol))
-        raise ValueError(f"{field.key!r} does not go with protocol {named}")
+    value, last = given[key], _NUMBERS[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= last:
+        _refuse(key, f"a number 0-{last}", value)
     return value
 
 

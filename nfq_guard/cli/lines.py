@@ -10,6 +10,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
+from nfq_guard.model.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -78,6 +80,7 @@ def write_line(document: object) -> None:
 
 def write_text(text: str) -> None:
     """Print one line and flush."""
-    # A label's value may hold a lone surrogate, which JSON can spell and UTF-8 cannot.
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    # What comes from files may command a terminal, and a label's value may hold a lone
+    # surrogate, which JSON can spell and UTF-8 cannot.
+    sys.stdout.buffer.write(printable(text).encode() + b"\n")
     sys.stdout.buffer.flush()

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import click
 
+from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import ConfigError
 
 
@@ -76,12 +77,12 @@ def main(arguments: list[str] | None = None) -> None:
         cli.main(arguments, prog_name="nfq-guard")
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(printable(str(problem)), err=True)
         sys.exit(Exit.NO)
     except BrokenPipeError:
         # The reader has what it wanted (`| head`). Python would complain again while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.NO)
     except OSError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {printable(str(error))}", err=True)
         sys.exit(Exit.FAILED)

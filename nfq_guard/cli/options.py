@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import ConfigError, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nfq_guard.compile import Compiled
+    from nfq_guard.daemon.settings import Settings
     from nfq_guard.model.host import HostFacts
     from nfq_guard.resources import Inventory
 
@@ -68,17 +70,6 @@ def facts_option() -> Callable[[Wrapped], Wrapped]:
     )
 
 
-def node_option() -> Callable[[Wrapped], Wrapped]:
-    """Add `--node NAME`: this machine under the name that `run` is given."""
-    return click.option(
-        "--node",
-        default="",
-        envvar="NFQ_GUARD_NODE",
-        metavar="NAME",
-        help="Name of this host in HostEndpoint spec.node; without it, its host name.",
-    )
-
-
 def load_inventory(paths: tuple[str, ...]) -> Inventory:
     """Return the resources under some paths; ConfigError with every problem of all of them."""
     from nfq_guard.adapters.files import read_sources  # noqa: PLC0415 - `selector --help` must not pay for it
@@ -104,11 +95,13 @@ def host_facts(given: tuple[str, str] | None, node: str = "") -> HostFacts:
     try:
         return parse_facts(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{name}: {error}") from error
+        raise click.UsageError(printable(f"{name}: {error}")) from error
 
 
-def compile_paths(paths: tuple[str, ...], facts: tuple[str, str] | None, node: str = "") -> Compiled:
-    """Return the compiled policy of `--rules` for the host of `--facts`."""
+def compile_paths(paths: tuple[str, ...], facts: tuple[str, str] | None, settings: Settings) -> Compiled:
+    """Return the compiled policy of some paths for the host of `--facts`, as settings say."""
     from nfq_guard.compile import compile_ruleset  # noqa: PLC0415 - as above
+    from nfq_guard.engine.ruleset import Options  # noqa: PLC0415 - as above
 
-    return compile_ruleset(load_inventory(paths), host_facts(facts, node))
+    options = Options(allow_neighbor_discovery=settings.allow_neighbor_discovery)
+    return compile_ruleset(load_inventory(paths), host_facts(facts, settings.node), options)

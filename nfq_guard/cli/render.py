@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nfq_guard.cli.options import facts_option, host_facts, load_inventory
+from nfq_guard.cli.options import compile_paths, facts_option
 from nfq_guard.cli.settings import resolve_settings, settings_options
-from nfq_guard.compile import compile_ruleset
-from nfq_guard.engine.ruleset import Options
 from nfq_guard.kernel.plan import QueueTarget, plan_for
 from nfq_guard.kernel.render import render_table
 
@@ -48,7 +46,5 @@ def command(config: str | None, facts: tuple[str, str] | None, target: str, **fl
     Nothing is loaded, and no privilege is needed.
     """
     settings = resolve_settings(config, flags).settings
-    options = Options(allow_neighbor_discovery=settings.allow_neighbor_discovery)
-    compiled = compile_ruleset(load_inventory(settings.rules), host_facts(facts, settings.node), options)
-    plan = plan_for(compiled.ruleset, _FIRST_GENERATION)
+    plan = plan_for(compile_paths(settings.rules, facts, settings).ruleset, _FIRST_GENERATION)
     click.echo(render_table(plan, settings.kernel(), target=QueueTarget(target)), nl=False)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from nfq_guard.cli.settings import resolve_settings, settings_options
+from nfq_guard.model.problem import ConfigError, Position, Problem
+
+if TYPE_CHECKING:
+    from nfq_guard.daemon.settings import Settings
 
 
 @click.command(
@@ -22,11 +29,26 @@ read on every change anyhow. SIGTERM stops cleanly and leaves no table behind.""
 @settings_options()
 @click.pass_context
 def command(ctx: click.Context, /, config: str | None, **flags: object) -> None:
-    """Guard the network namespace this is started in, in the foreground.
+    """Guard this network namespace, in the foreground.
 
     Logs to standard error. Exits 0 after a clean stop, 1 if the rules are invalid, 3 if
     the kernel, an address or a socket could not be had.
     """
     from nfq_guard.daemon.controller import run  # noqa: PLC0415 - `run --help` must not load the daemon
 
-    ctx.exit(run(resolve_settings(config, flags).settings))
+    settings = resolve_settings(config, flags).settings
+    _insist_on_rules(settings)
+    ctx.exit(run(settings))
+
+
+def _insist_on_rules(settings: Settings) -> None:
+    """Refuse rules that are not there before anything is made; ConfigError names all of them.
+
+    With a state folder there may be a last good policy: then the daemon decides.
+    """
+    if Path(settings.state).exists():
+        return
+    missing = [path for path in settings.rules if not Path(path).exists()]
+    if missing:
+        message = "there is no such file or folder with rules"
+        raise ConfigError(Problem(Position(path), "unreadable", message) for path in missing)

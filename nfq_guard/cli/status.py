@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from nfq_guard.adapters.control import ask
 from nfq_guard.cli.main import CommandFailedError, Exit
 from nfq_guard.cli.options import Format, format_option
 from nfq_guard.cli.settings import resolve_settings, settings_options
+from nfq_guard.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,9 @@ Examples:
 @format_option(Format.TEXT)
 @click.pass_context
 def command(ctx: click.Context, /, config: str | None, output: Format, **flags: object) -> None:
-    """Show a running guard: endpoints, interfaces, generation, queues, and every rule with its count.
+    """Show a running guard and every rule with its count.
+
+    Endpoints with the interfaces they govern, generation, queues, rules.
 
     Rules stand in the order in which they are evaluated. The exit code is 1 while the
     guard does not fully enforce, 3 if none answers.
@@ -50,7 +53,7 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
     except OSError as error:
         raise CommandFailedError(f"no nfq-guard answers at {control}: {error.strerror or error}") from error
     if "error" in answer:
-        raise CommandFailedError(f"{control}: {answer['error']}")
+        raise CommandFailedError(printable(f"{control}: {answer['error']}"))
     if output is Format.JSON:
         click.echo(json.dumps(answer, indent=2))
     else:
@@ -69,34 +72,34 @@ def _print(console: Console, answer: Answer) -> None:
 
 def _print_head(console: Console, answer: Answer) -> None:
     colour = "green" if answer["ready"] else "red"
-    console.print(f"[{colour}]{escape(answer['detail'])}[/] on {escape(answer['node'])}")
+    console.print(f"[{colour}]{_plain(answer['detail'])}[/] on {_plain(answer['node'])}")
     loaded = datetime.fromtimestamp(answer["loaded_at"], UTC).isoformat(timespec="seconds")
     where = ", ".join(answer["rules"])
-    console.print(
-        f"rules {escape(where)} loaded {loaded}, fail mode {answer['fail_mode']}, pid {answer['pid']}"
-    )
+    mode = answer["fail_mode"]
+    console.print(_plain(f"rules from {where}, loaded {loaded}, fail mode {mode}, pid {answer['pid']}"))
     for problem in answer["load_errors"]:
-        console.print(f"[red]refused:[/] {escape(problem)}")
+        console.print(f"[red]refused:[/] {_plain(problem)}")
 
 
 def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     table = _table("endpoint", "status", "governs")
     for endpoint in endpoints:
         governs = ", ".join(endpoint["interfaces"]) or "nothing"
-        table.add_row(escape(endpoint["name"]), _styled(endpoint["status"]), escape(governs))
+        table.add_row(_plain(endpoint["name"]), _styled(endpoint["status"]), _plain(governs))
     console.print()
     console.print(table)
 
 
 def _print_chain(console: Console, chain: Answer) -> None:
-    console.print(f"\n[bold]{escape(chain['endpoint'])}[/] {chain['direction']}, {chain['stage']} stage")
+    which = _plain(f"{chain['direction']}, {chain['stage']} stage")
+    console.print(f"\n[bold]{_plain(chain['endpoint'])}[/] {which}")
     table = _table("", "", "", "", "", show_header=False)
     for number, rule in enumerate(chain["rules"]):
         table.add_row(
             f"@{number}",
             _styled(rule["action"]),
-            escape(_rule_text(rule)),
-            escape(f"{rule['file']}:{rule['line']}" if "file" in rule else ""),
+            _plain(_rule_text(rule)),
+            _plain(f"{rule['file']}:{rule['line']}" if "file" in rule else ""),
             f"[ Packets: {rule['packets']:<8} ]".replace("[ ", r"\[ "),
         )
     console.print(table)
@@ -114,7 +117,9 @@ def _rule_text(rule: Answer) -> str:
 def _print_verdicts(console: Console, verdicts: Sequence[Answer]) -> None:
     table = _table("reason", "verdict", "direction", "packets")
     for row in verdicts:
-        table.add_row(row["reason"], _styled(row["verdict"]), row["direction"], str(row["packets"]))
+        table.add_row(
+            _plain(row["reason"]), _styled(row["verdict"]), _plain(row["direction"]), str(row["packets"])
+        )
     console.print()
     console.print(table)
 
@@ -131,10 +136,15 @@ def _print_queues(console: Console, answer: Answer) -> None:
     console.print(f"flow table: {flows['entries']} entries, {flows['hits']} hits, {flows['misses']} misses")
 
 
+def _plain(text: str) -> str:
+    """Return text that is neither markup to rich nor a command to the terminal."""
+    return escape_markup(printable(text))
+
+
 def _table(*headers: str, show_header: bool = True) -> Table:
     return Table(*headers, box=None, pad_edge=False, show_header=show_header, header_style="dim")
 
 
 def _styled(word: str) -> str:
     style = _STYLES.get(word)
-    return f"[{style}]{word}[/]" if style else escape(word)
+    return f"[{style}]{word}[/]" if style else _plain(word)

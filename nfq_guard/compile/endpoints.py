@@ -29,6 +29,8 @@ class Governed:
 
     interfaces: Mapping[str, Located[HostEndpoint]]
     """By interface name."""
+    absent: Mapping[str, Located[HostEndpoint]]
+    """By the name of an interface that is not there now: who will govern it when it comes."""
     wildcard: Located[HostEndpoint] | None
     status: Mapping[str, str]
     """Endpoint name -> up, down or error (governs nothing)."""
@@ -59,10 +61,15 @@ def resolve(
             if _matches(endpoint, wanted, interface, held):
                 interfaces[interface.name] = endpoint
                 break
+    absent: dict[str, Located[HostEndpoint]] = {}
+    for endpoint in specific:
+        name = endpoint.value.spec.interface_name
+        if name and name not in facts.interfaces and not name.startswith(workload_prefixes):
+            absent.setdefault(name, endpoint)
     wildcards = [endpoint for endpoint in mine if endpoint.value.spec.interface_name == WILDCARD]
     status = {endpoint.name: _status(endpoint, interfaces, facts) for endpoint in specific}
     status.update({endpoint.name: UP for endpoint in wildcards})
-    return Governed(interfaces, wildcards[0] if wildcards else None, dict(sorted(status.items())))
+    return Governed(interfaces, absent, wildcards[0] if wildcards else None, dict(sorted(status.items())))
 
 
 def _matches(

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
 
 
+_NODES_NAMED = 5
+"""Other nodes named in a warning: enough to see a slip of the pen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A Ruleset, and what its author should know about it."""
@@ -59,6 +63,7 @@ def compile_ruleset(
     ruleset = Ruleset(
         node=facts.node,
         governed={name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()},
+        expected={name: compiler.host(endpoint) for name, endpoint in governed.absent.items()},
         wildcard=None if governed.wildcard is None else compiler.host(governed.wildcard),
         workloads=compiler.workloads(facts.node, prefixes),
         workload_prefixes=prefixes,
@@ -73,7 +78,12 @@ def compile_ruleset(
         counter_keys=compiler.counters.keys,
         endpoint_status=governed.status,
     )
-    return Compiled(ruleset, (*inventory.warnings, *_unheard(governed.wildcard, ruleset)))
+    warnings = (
+        *inventory.warnings,
+        *_elsewhere(inventory, facts.node),
+        *_unheard(governed.wildcard, ruleset),
+    )
+    return Compiled(ruleset, warnings)
 
 
 def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterator[Problem]:
@@ -156,6 +166,24 @@ class _EndpointCompiler:
 def _sides_of(stage: Stage) -> tuple[Side, ...]:
     # What leaves is past NAT already: policy before DNAT has no egress.
     return (Side.INGRESS,) if stage is Stage.PRE_DNAT else tuple(Side)
+
+
+def _elsewhere(inventory: Inventory, node: str) -> Iterable[Problem]:
+    """Yield a warning if there are host endpoints, but none for this node: a misspelt node guards nothing."""
+    nodes = {endpoint.value.spec.node for endpoint in inventory.host_endpoints}
+    if nodes and node not in nodes:
+        first = inventory.host_endpoints[0]
+        others = ", ".join(sorted(nodes)[:_NODES_NAMED])
+        yield Problem(
+            first.position("spec.node"),
+            "other-node",
+            f"no host endpoint is for this node, {node}: nothing is guarded here; they are for {others} "
+            "(--node says which node this is)",
+            "spec.node",
+            first.kind,
+            first.name,
+            Severity.WARNING,
+        )
 
 
 def _failsafes(configured: Iterable[ProtoPort] | None, default: tuple[Failsafe, ...]) -> tuple[Failsafe, ...]:

@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from typing import TYPE_CHECKING
 
-from nfq_guard.adapters.host import HostWatch, read_facts
+from nfq_guard.adapters.host import HostWatch, node_name, read_facts
 from nfq_guard.adapters.watch import FileWatch
+from nfq_guard.daemon import privileges
 from nfq_guard.daemon.guard import Guard, StartError
 from nfq_guard.daemon.keeper import Keeper, report
 from nfq_guard.daemon.logs import Level, Log
 from nfq_guard.daemon.notify import Notifier
 from nfq_guard.daemon.status import status
+from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
@@ -27,15 +30,21 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.loop import Loop
     from nfq_guard.daemon.settings import Settings
 
-EXIT_GOOD, EXIT_INVALID, EXIT_FAILED = 0, 1, 3
+EXIT_GOOD, EXIT_INVALID, EXIT_FAILED, EXIT_BUG = 0, 1, 3, 70
+"""The last is EX_SOFTWARE of sysexits.h: a service manager starts us again after it."""
 _TURN_SECONDS = 0.25
 _SETTLE_SECONDS = 0.05
 """How long files and interfaces must be quiet before they are read: editors and network
 managers change several things at once."""
 _SETTLE_LONGEST = 0.5
 """Read them after so long even if they are never quiet."""
+_FRAMES = 4
+"""Of the stack of a bug of ours: enough to find it."""
 _RETRY_SECONDS = 2.0
 """Between attempts at something the kernel refused."""
+_FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
+_FAULT_PAUSE_SECONDS = 0.1
+"""After a fault of ours: whatever woke us may do so again at once."""
 _POLL_SECONDS = 2.0
 """Between looks at the files where the kernel cannot watch them for us."""
 
@@ -43,6 +52,18 @@ _POLL_SECONDS = 2.0
 def run(settings: Settings) -> int:
     """Guard this network namespace until SIGTERM or SIGINT; return the exit code."""
     log = Log(settings.log_format, settings.log_level)
+    try:
+        return _run(settings, log)
+    except Exception as error:  # noqa: BLE001 - the process's boundary
+        # We die, table and workers go on without us; whoever starts us again takes them over.
+        where = " ".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
+        log.error("internal error, ending", error=_described(error), where=where)  # noqa: TRY400 - not the logging module
+        return EXIT_BUG
+
+
+def _run(settings: Settings, log: Log) -> int:
+    if not privileges.has(privileges.CAP_NET_ADMIN):
+        return _refused(log, StartError("guarding needs root, or the capability CAP_NET_ADMIN"))
     try:
         guard = Guard(settings, log)
     except StartError as error:
@@ -56,15 +77,22 @@ def run(settings: Settings) -> int:
         guard.close()
         report(log, error.problems)
         return EXIT_INVALID
-    # Any other exception is a bug of ours: we die, table and workers go on without us.
-    guard.stop()
+    if code != EXIT_GOOD:
+        guard.close()
+        return code
+    left = guard.stop()
     guard.close()
-    return code
+    log.info("stopped", rules="removed" if left and not settings.keep_rules else "kept")
+    return EXIT_GOOD if left else EXIT_FAILED
 
 
 def _refused(log: Log, error: StartError) -> int:
     log.error("refusing to start", reason=str(error))
     return EXIT_FAILED
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class Controller:
@@ -80,12 +108,16 @@ class Controller:
         self._files = self._watch_files()
         try:
             self._host = HostWatch()
-            self._facts = read_facts(self._settings.node)
+            # Once: whoever renames the host does not say that its policy is another's.
+            self._node = node_name(self._settings.node)
+            self._facts = read_facts(self._node)
         except OSError as error:
             raise StartError(str(error)) from error
         self._keeper = Keeper(guard, self._retry_later)
         self._changing_since: float | None = None
         self._stopping = False
+        self._faults = Throttle(_FAULT_BURST, _FAULTS_PER_SECOND)
+        """What is said about bugs of ours: a line a minute."""
         self._was = ""
 
     def _watch_files(self) -> FileWatch | None:
@@ -101,16 +133,17 @@ class Controller:
         self._loop.on_signal(signal.SIGINT, self._stop)
         self._loop.on_signal(signal.SIGHUP, self._hang_up)
         self._guard.open(self._request)
-        self._guard.pool.interfaces(self._names())
         if not self._keeper.begin(self._facts):
             return EXIT_INVALID
         self._refresh()
         self._subscribe()
-        if self._guard.enforcer.table_trouble:
-            self._loop.at("table", _RETRY_SECONDS, self._check_table)
         self._notifier.ready(self._guard.telemetry.ready().text)
+        self._loop.on_fault = self._fault
         while not self._stopping:
-            self._turn()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - no bug of ours may end the watch over the workers
+                self._fault(error)
         self._notifier.stopping()
         return EXIT_GOOD
 
@@ -137,9 +170,21 @@ class Controller:
         wait = _TURN_SECONDS if due is None else min(_TURN_SECONDS, max(0.0, due - time.monotonic()))
         self._loop.turn(wait)
 
+    def _fault(self, error: Exception) -> None:
+        """Go on after a bug of ours: say so, and soon look at everything again."""
+        more = self._faults.admit(time.monotonic())
+        if more is not None:
+            self._log.error("internal error, going on", error=_described(error), more=more)
+        self._loop.within("files", _RETRY_SECONDS, self._read_again)
+        self._loop.within("host", _RETRY_SECONDS, self._host_settled)
+        self._loop.within("table", _RETRY_SECONDS, self._check_table)
+        time.sleep(_FAULT_PAUSE_SECONDS)
+
     def _refresh(self) -> None:
         """Publish how things are; log when that changes."""
         self._guard.refresh()
+        if self._guard.enforcer.table_trouble:
+            self._loop.within("table", _RETRY_SECONDS, self._check_table)
         ready = self._guard.telemetry.ready()
         if ready.text == self._was:
             return
@@ -176,38 +221,24 @@ class Controller:
         self._keeper.reload(self._facts)
 
     def _poll(self) -> None:
-        self._keeper.reload(self._facts)
         self._loop.at("poll", _POLL_SECONDS, self._poll)
+        self._keeper.reload(self._facts)
 
     def _host_changed(self) -> None:
         self._host.drain()
-        # Names at once: the kernel matches a renamed interface by its new name already.
-        if self._read_facts():
-            self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
+        # Reading takes half a millisecond an interface, and events come by the hundred.
+        self._loop.within("host", _SETTLE_SECONDS, self._host_settled)
 
-    def _read_facts(self) -> bool:
-        """Take in the host as it is now, workers told; return whether it differs."""
+    def _host_settled(self) -> None:
         try:
-            facts = read_facts(self._settings.node)
+            self._facts = read_facts(self._node)
         except OSError as error:
             self._log.warning("interfaces not read, trying again", reason=error)
             self._loop.within("host", _RETRY_SECONDS, self._host_settled)
-            return False
-        if facts == self._facts:
-            return False
-        self._facts = facts
-        self._guard.pool.interfaces(self._names())
-        return True
-
-    def _host_settled(self) -> None:
-        self._read_facts()
         self._keeper.recompile(self._facts)
 
     def _retry_later(self) -> None:
         self._loop.at("retry", _RETRY_SECONDS, lambda: self._keeper.reload(self._facts, forced=True))
-
-    def _names(self) -> dict[int, str]:
-        return {interface.index: interface.name for interface in self._facts.interfaces.values()}
 
     def _table_changed(self) -> None:
         if self._guard.table_watch.changed():
@@ -215,22 +246,23 @@ class Controller:
 
     def _check_table(self) -> None:
         enforcer = self._guard.enforcer
-        if enforcer.ruleset is None or enforcer.table_present():
-            return
-        self._log.error("the kernel table was removed or changed by someone else, putting it back")
+        if not enforcer.table_trouble:
+            if enforcer.ruleset is None or enforcer.table_present():
+                return
+            self._log.error("the kernel table was removed or changed by someone else, putting it back")
         # Said before it is mended: whoever asks meanwhile must not hear that all is well.
         self._guard.telemetry.trouble = "the kernel table is gone or was changed"
         enforcer.reinstall()
         if enforcer.table_trouble:
             self._log.error("table not put back", reason=enforcer.table_trouble)
-            self._loop.at("table", _RETRY_SECONDS, self._check_table)
         else:
             self._guard.telemetry.table_reinstalls += 1
+            self._log.info("table put back")
         self._refresh()
 
     def _alive(self) -> None:
-        self._notifier.alive()
         self._loop.at("alive", self._notifier.watchdog_seconds, self._alive)
+        self._notifier.alive()
 
     def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer the control socket."""

@@ -25,7 +25,7 @@ from nfq_guard.daemon.loop import Loop
 from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.pool import Pool
-from nfq_guard.daemon.process import start_time, stop_orphan
+from nfq_guard.daemon.process import is_worker, stop_orphan
 from nfq_guard.daemon.readings import KernelReader
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.state import StateFolder, StateInUseError
@@ -99,6 +99,10 @@ class Guard:
         )
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
+        self._mask = self.state.load_mask() if self.state is not None else 0
+        """Bits of connection marks that are written in this namespace until our table is in force."""
+        self._left_behind: tuple[WorkerRecord, ...] = ()
+        """Workers of a dead controller that hold their queues still: a start that fails must not forget them."""
 
     def _lock_state(self) -> StateFolder | None:
         try:
@@ -147,16 +151,30 @@ class Guard:
 
         StartError leaves the kernel as it was.
         """
-        orphans = self._orphans()
-        self._refuse_held_queues({record.pid for record in orphans})
+        self._left_behind = self._orphans()
+        self._refuse_held_queues({record.pid for record in self._left_behind})
         try:
-            self.enforcer.begin(ruleset, lambda: self._stop_orphans(orphans))
+            self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
             raise StartError(str(error)) from error
+        self._change_mask()
+
+    def _change_mask(self) -> None:
+        """Leave no bits of ours behind where a predecessor wrote others, and take no others for ours."""
+        before, now = self._mask, self.settings.connection_mark_mask
+        if before == now or self.enforcer.table_trouble:
+            return
+        self._mask = now
+        try:
+            for mask in filter(None, (before, now)):
+                conntrack.clear_marks(mask)
+        except KernelError as error:
+            self.log.warning("connection marks not cleared", reason=error)
+        self.pool.record()
 
     def _orphans(self) -> tuple[WorkerRecord, ...]:
         records = self.state.load_workers() if self.state is not None else ()
-        return tuple(record for record in records if start_time(record.pid) == record.started)
+        return tuple(record for record in records if is_worker(record))
 
     def _refuse_held_queues(self, ours: set[int]) -> None:
         for queue in self._queues:
@@ -167,16 +185,17 @@ class Guard:
                     "or give this one other --queue numbers"
                 )
 
-    def _stop_orphans(self, orphans: Sequence[WorkerRecord]) -> None:
-        for record in orphans:
+    def _stop_orphans(self) -> None:
+        for record in self._left_behind:
             if stop_orphan(record):
                 self.log.info("took over from a worker left behind", pid=record.pid, queue=record.queue)
+        self._left_behind = ()
 
     def _record_workers(self, records: list[WorkerRecord]) -> None:
         if self.state is None:
             return
         try:
-            self.state.save_workers(records)
+            self.state.save_workers([*self._left_behind, *records], self._mask)
         except OSError as error:
             self.log.warning("workers not recorded: a later start cannot take over", reason=error)
 
@@ -196,6 +215,7 @@ class Guard:
     def refresh(self) -> None:
         """Bring telemetry up to date."""
         telemetry = self.telemetry
+        telemetry.ruleset = self.enforcer.ruleset
         telemetry.worker_restarts = self.pool.restarts
         telemetry.workers_up = self.pool.up()
         idle = [str(queue) for queue, up in telemetry.workers_up.items() if not up]
@@ -205,13 +225,19 @@ class Guard:
             else self.enforcer.table_trouble or (f"no worker serves queue {', '.join(idle)}" if idle else "")
         )
 
-    def stop(self) -> None:
-        """Leave nothing in force, unless told to: a clean stop, never an accident."""
-        if self.settings.keep_rules:
-            return
+    def stop(self) -> bool:
+        """Leave nothing in force, unless told to: a clean stop, never an accident.
+
+        A guard that has not begun has nothing in force: a table that stands is somebody's.
+        False if the table cannot be removed: the workers stay with it then.
+        """
+        if self.settings.keep_rules or self.enforcer.ruleset is None:
+            return True
         # The table first, so that no packet waits for a worker that has gone.
-        self._leave_kernel()
+        if not self._leave_kernel():
+            return False
         self.pool.stop()
+        return True
 
     def close(self) -> None:
         """Give back what is this process's own; what is in force stays so."""
@@ -224,10 +250,12 @@ class Guard:
         if self.state is not None:
             self.state.close()
 
-    def _leave_kernel(self) -> None:
+    def _leave_kernel(self) -> bool:
         try:
             self.table.remove()
         except KernelError as error:
             self.log.error("table not removed", reason=error)  # noqa: TRY400 - not the logging module
+            return False
         with contextlib.suppress(KernelError):
             conntrack.clear_marks(self.settings.connection_mark_mask)
+        return True

@@ -42,47 +42,56 @@ class Keeper:
 
         False where there are neither; the problems are in the log.
         """
-        loaded = self._load() or self._load_last_good()
-        if loaded is None:
+        candidate = self._load(facts) or self._load_last_good(facts)
+        if candidate is None:
             return False
-        candidate = self._guard.compiler.compile(loaded, facts)
         self._guard.begin(candidate.ruleset)
         self._in_force(candidate)
+        self._note_node(candidate)
         return True
 
-    def _load(self) -> Loaded | None:
-        sources, problems = self._guard.compiler.read()
-        self._seen = digest(sources, problems)
+    def _load(self, facts: HostFacts) -> Candidate | None:
+        compiler = self._guard.compiler
         try:
-            return self._guard.compiler.decode(sources, problems)
-        except ConfigError as error:
-            report(self._log, error.problems)
-            self._guard.telemetry.load_errors = tuple(str(problem) for problem in error.problems)
+            sources, problems = compiler.read()
+            self._seen = digest(sources, problems)
+            return compiler.compile(compiler.decode(sources, problems), facts)
+        except Exception as error:  # noqa: BLE001 - rules that break us are as good as invalid
+            self._guard.telemetry.load_errors = self._reasons(error)
             return None
 
-    def _load_last_good(self) -> Loaded | None:
+    def _load_last_good(self, facts: HostFacts) -> Candidate | None:
         saved = self._guard.load_snapshot()
         if saved is None:
             self._log.error("refusing to start", reason="the rules are invalid, no last good policy is kept")
             return None
         try:
-            loaded = self._guard.compiler.decode(saved)
-        except ConfigError as error:
-            report(self._log, error.problems)
+            candidate = self._guard.compiler.compile(self._guard.compiler.decode(saved), facts)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._reasons(error)
             self._log.error("refusing to start", reason="the rules and the last good policy are invalid")
             return None
         self._log.error("the rules are invalid: starting with the last good policy")
-        return loaded
+        return candidate
+
+    def _reasons(self, error: Exception) -> tuple[str, ...]:
+        """Log why files cannot be brought to bear, and return it."""
+        if isinstance(error, ConfigError):
+            report(self._log, error.problems)
+            return tuple(str(problem) for problem in error.problems)
+        why = f"{type(error).__name__}: {error}"
+        self._log.error("the rules hit a bug of nfq-guard", error=why)
+        return (f"internal error: {why}",)
 
     def reload(self, facts: HostFacts, *, forced: bool = False) -> None:
         """Read the files; bring them into force if they differ from those tried last."""
-        sources, problems = self._guard.compiler.read()
+        compiler = self._guard.compiler
+        sources, problems = compiler.read()
         seen = digest(sources, problems)
         if seen == self._seen and not forced:
             return
         self._seen = seen
-        decode = self._guard.compiler.decode
-        self._guard.telemetry.load_errors = self._attempt(lambda: decode(sources, problems), facts)
+        self._guard.telemetry.load_errors = self._attempt(lambda: compiler.decode(sources, problems), facts)
 
     def recompile(self, facts: HostFacts) -> None:
         """Bring the files in force to bear on the host as it is now."""
@@ -99,14 +108,11 @@ class Keeper:
         """
         try:
             self._change(self._guard.compiler.compile(load(), facts))
-        except ConfigError as error:
-            report(self._log, error.problems)
-            reasons = tuple(str(problem) for problem in error.problems)
         except NotEnforcedError as error:
-            reasons = (str(error),)
+            reasons: tuple[str, ...] = (str(error),)
             self._retry_later()
         except Exception as error:  # noqa: BLE001 - see the docstring
-            reasons = (f"internal error: {type(error).__name__}: {error}",)
+            reasons = self._reasons(error)
         else:
             return ()
         self._log.error(
@@ -115,6 +121,14 @@ class Keeper:
         return reasons
 
     def _change(self, candidate: Candidate) -> None:
+        self._bring(candidate)
+        self._note_node(candidate)
+
+    def _note_node(self, candidate: Candidate) -> None:
+        elsewhere = any(problem.code == "other-node" for problem in candidate.warnings)
+        self._guard.telemetry.other_node = candidate.facts.node if elsewhere else ""
+
+    def _bring(self, candidate: Candidate) -> None:
         enforcer = self._guard.enforcer
         now = enforcer.ruleset
         if now is None or not same_policy(now, candidate.ruleset):

@@ -14,6 +14,8 @@ import time
 from enum import IntEnum
 from typing import NamedTuple
 
+from nfq_guard.model.printable import printable
+
 
 class Level(IntEnum):
     """Severity, with syslog's numbers (RFC 5424 section 6.2.1): lower is worse."""
@@ -102,7 +104,8 @@ class Log:
             return
         text = self._render(Line(time.time(), level, message, fields))
         prefix = f"<{level:d}>" if self._priority else ""
-        data = (prefix + text.replace("\n", "\\n")).encode(errors="replace")[:_LONGEST_LINE] + b"\n"
+        # One line, and none that commands the terminal it is read on.
+        data = (prefix + printable(text)).encode()[:_LONGEST_LINE] + b"\n"
         try:
             ready = self._poll.poll(0)
             if ready and ready[0][1] & select.POLLOUT:

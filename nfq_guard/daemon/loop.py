@@ -30,6 +30,8 @@ class Loop:
     def __init__(self) -> None:
         """Start empty."""
         self.selector = selectors.DefaultSelector()
+        self.on_fault: Callable[[Exception], None] | None = None
+        """Told of what a callback raises, and the loop goes on; None: `turn` raises it."""
         self._timers: dict[str, tuple[float, Callable[[], None]]] = {}
         self._signals: dict[int, Callable[[], None]] = {}
         self._previous: dict[int, object] = {}
@@ -67,12 +69,20 @@ class Loop:
             # An earlier callback of this turn may have hung up on this one.
             current = self.selector.get_map().get(key.fd)
             if current is not None and current.data is key.data:
-                key.data()
+                self._call(key.data)
         now = time.monotonic()
         for name, (at, call) in list(self._timers.items()):
             if at <= now and self._timers.get(name) == (at, call):
                 del self._timers[name]
-                call()
+                self._call(call)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            if self.on_fault is None:
+                raise
+            self.on_fault(error)
 
     def _signalled(self) -> None:
         with contextlib.suppress(BlockingIOError):

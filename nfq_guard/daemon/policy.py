@@ -95,7 +95,15 @@ def same_policy(one: Ruleset, other: Ruleset) -> bool:
     Generations, the state of endpoints and the lines where rules stand make no difference.
     """
     plain = [
-        replace(ruleset, generation=0, governed={}, wildcard=None, endpoint_status={})
+        replace(
+            ruleset,
+            generation=0,
+            governed={},
+            expected={},
+            wildcard=None,
+            workloads={},
+            endpoint_status={},
+        )
         for ruleset in (one, other)
     ]
     return plain[0] == plain[1] and _content(one) == _content(other)
@@ -103,7 +111,9 @@ def same_policy(one: Ruleset, other: Ruleset) -> bool:
 
 def _content(ruleset: Ruleset) -> object:
     wildcard = None if ruleset.wildcard is None else _rules(ruleset.wildcard)
-    return {name: _rules(endpoint) for name, endpoint in ruleset.governed.items()}, wildcard
+    guarded = {name: _rules(endpoint) for name, endpoint in ruleset.by_interface.items()}
+    workloads = {name: _rules(endpoint) for name, endpoint in ruleset.workloads.items()}
+    return guarded, wildcard, workloads
 
 
 def _rules(endpoint: GuardedEndpoint) -> object:

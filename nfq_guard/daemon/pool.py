@@ -87,7 +87,6 @@ class Pool:
             self._slots.append(_Slot(Place(setup, descriptor, map_block(descriptor))))
         self._payload: int | None = None
         self._generation = 0
-        self._names: dict[int, str] = {}
         self.restarts = 0
         self.capacity = POLICY_SLOTS
 
@@ -144,8 +143,8 @@ class Pool:
 
     def _await_install(self, slot: _Slot, deadline: float) -> None:
         while slot.worker is not None and slot.worker.generation != self._generation:
-            if time.monotonic() > deadline:
-                self._kill(slot, "it does not take the policy")
+            if slot.worker.refusal is not None or time.monotonic() > deadline:
+                self._kill(slot, slot.worker.refusal or "it does not take the policy")
                 return
             began = time.monotonic()
             self._turn(slot, _WAIT_SECONDS)
@@ -164,13 +163,6 @@ class Pool:
             os.close(self._payload)
         self._generation = ruleset.generation
         self._payload = protocol.store(ruleset, protocol.Install(ruleset.generation, slots))
-
-    def interfaces(self, names: dict[int, str]) -> None:
-        """Tell every worker the names of the kernel's interface numbers."""
-        self._names = names
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.send(protocol.Interfaces(names))
 
     def tick(self, elapsed: float, *, restart: bool = True) -> None:
         """Look for silent workers and due starts; `elapsed` seconds since the last look."""
@@ -231,10 +223,13 @@ class Pool:
         slot.worker = WorkerProcess(slot.place.setup, slot.place.descriptor)
         slot.beat, slot.silent, slot.idle = slot.place.words[Word.HEARTBEAT_NS], 0.0, 0.0
         slot.started_at, slot.start_at = time.monotonic(), None
-        self._record([slot.worker.record for slot in self._slots if slot.worker is not None])
-        slot.worker.send(protocol.Interfaces(self._names))
+        self.record()
         self._feed(slot.worker)
         slot.worker.register(self._selector, lambda: self._serve(slot))
+
+    def record(self) -> None:
+        """Have the workers of now recorded."""
+        self._record([worker.record for worker in self._living()])
 
     def _restart(self, slot: _Slot) -> None:
         self.restarts += 1

@@ -22,6 +22,13 @@ _MOST_CAPABILITIES = 64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def has(capability: int) -> bool:
+    """Return whether this process may do now what a capability is for."""
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - no path is built here
+        effective = next(line for line in status if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> capability & 1)
+
+
 def reduce_to(*kept: int) -> None:
     """Keep only these capabilities, for good: no executable gives any back. OSError if refused."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -6,7 +6,6 @@ worker: a send that would block fails, a wait is bounded.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _END_SECONDS = 5.0
 """How long the kernel may take to end a killed process before we give up waiting."""
+_MODULE = "nfq_guard.daemon.worker"
 _CPU_FIELDS = (14, 15)
 """User and system time, in clock ticks."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._queue = setup.queue
         self._socket, theirs = protocol.pair()
         # -P: the folder we happen to stand in is no place to import from.
-        module = ("-P", "-m", "nfq_guard.daemon.worker")
+        module = ("-P", "-m", _MODULE)
         command = [sys.executable, *module, str(theirs.fileno()), str(counters)]
         with theirs:
             # A session of its own: the terminal's interrupt is for the controller alone.
@@ -103,18 +103,22 @@ class WorkerProcess:
         return True
 
     def take(self) -> Iterator[LogLine]:
-        """Take in all that has arrived; yield what is to be logged."""
-        with contextlib.suppress(OSError):
-            while (received := protocol.receive(self._socket)) is not None:
-                message = received.message
+        """Take in all that has arrived; yield what is to be logged. A worker that talks rubbish is ended."""
+        try:
+            while (message := protocol.hear(self._socket)) is not None:
                 if isinstance(message, protocol.Installed):
                     self.generation = message.generation
                 elif isinstance(message, protocol.Bound):
                     self.bound = True
                 elif isinstance(message, protocol.Refused):
                     self.refusal = message.why
-                elif isinstance(message, protocol.Note):
+                else:
                     yield LogLine(Level(message.level), message.message, message.fields)
+        except OSError:
+            return
+        except ValueError as error:
+            self.refusal = f"it talks rubbish: {error}"
+            self.kill()
 
     def finished(self) -> bool:
         """Return whether the process has ended."""
@@ -174,6 +178,17 @@ def _stat(pid: int, proc: str) -> list[bytes]:
         return []
 
 
+def is_worker(record: WorkerRecord, proc: str = "/proc") -> bool:
+    """Return whether a recorded worker lives: a process of that pid and start time that is one of ours."""
+    if start_time(record.pid, proc) != record.started:
+        return False
+    try:
+        with open(f"{proc}/{record.pid}/cmdline", "rb") as stream:  # noqa: PTH123 - as above
+            return _MODULE.encode() in stream.read().split(b"\0")
+    except OSError:
+        return False
+
+
 def stop_orphan(record: WorkerRecord) -> bool:
     """End a worker that a dead controller left; return whether it was there.
 
@@ -185,7 +200,7 @@ def stop_orphan(record: WorkerRecord) -> bool:
     except OSError:
         return False
     try:
-        if start_time(record.pid) != record.started:
+        if not is_worker(record):
             return False
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         with selectors.DefaultSelector() as selector:

@@ -2,12 +2,16 @@
 
 Owns the messages and their framing: one datagram each on a SOCK_SEQPACKET pair, with a
 ruleset beside it in a memory file, so that a worker never waits for the rest of a
-message between two packets. Pickle is safe here: both ends are this program, joined
-by a socket pair that no one else can open.
+message between two packets.
+
+To a worker: pickles, from the controller whose child it is. From a worker: JSON, checked.
+It reads what strangers send with fewer rights than the controller has, and must not be
+able to make the controller run anything.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import socket
@@ -36,12 +40,6 @@ class Install(NamedTuple):
     generation: int
     slots: tuple[int, ...]
     """Shared counter slot of each of the ruleset's counter keys; -1: not counted."""
-
-
-class Interfaces(NamedTuple):
-    """Names of the kernel's interface numbers, now."""
-
-    names: dict[int, str]
 
 
 class Bind(NamedTuple):
@@ -79,9 +77,9 @@ class _Payload(NamedTuple):
     install: Install
 
 
-ToWorker = WorkerSetup | Install | Interfaces | Bind
+ToWorker = WorkerSetup | Install | Bind
 FromWorker = Installed | Bound | Refused | Note
-Message = ToWorker | FromWorker
+_ANSWERS: dict[str, type[FromWorker]] = {kind.__name__: kind for kind in (Installed, Bound, Refused, Note)}
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -92,9 +90,43 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def send(sock: socket.socket, message: Message) -> None:
-    """Send a small message. BlockingIOError if the other end does not read, OSError if gone."""
+def send(sock: socket.socket, message: ToWorker) -> None:
+    """Send a worker a small message. BlockingIOError if it does not read, OSError if it is gone."""
     sock.send(pickle.dumps(message, pickle.HIGHEST_PROTOCOL), socket.MSG_NOSIGNAL)
+
+
+def answer(sock: socket.socket, message: FromWorker) -> None:
+    """Send the controller a message. BlockingIOError if it does not read, OSError if it is gone."""
+    text = json.dumps([type(message).__name__, *message], default=str)
+    sock.send(text.encode(), socket.MSG_NOSIGNAL)
+
+
+def hear(sock: socket.socket) -> FromWorker | None:
+    """Return a worker's next message, None if it has gone; BlockingIOError if there is none.
+
+    ValueError for anything but one of its messages.
+    """
+    data = sock.recv(_LONGEST)
+    if not data:
+        return None
+    try:
+        name, *values = json.loads(data)
+        message = _ANSWERS[name](*values)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("no message of a worker") from error
+    if not _well_formed(message):
+        raise ValueError("no message of a worker")
+    return message
+
+
+def _well_formed(message: object) -> bool:
+    match message:
+        case Installed(generation=int()) | Bound() | Refused(why=str()):
+            return True
+        case Note(level=int(), message=str(), fields=dict()):
+            return True
+        case _:
+            return False
 
 
 def store(ruleset: Ruleset, install: Install) -> int:
@@ -113,20 +145,23 @@ def send_file(sock: socket.socket, descriptor: int) -> None:
 class Received(NamedTuple):
     """A message, with its ruleset if it is an Install."""
 
-    message: Message
+    message: ToWorker
     ruleset: Ruleset | None = None
 
 
 def receive(sock: socket.socket) -> Received | None:
-    """Return the next message, None if the other end has gone; BlockingIOError if there is none."""
+    """Return a worker the next message, None if the controller has gone; BlockingIOError if there is none.
+
+    Any other exception but OSError: it cannot be read.
+    """
     data, descriptors, _, _ = socket.recv_fds(sock, _LONGEST, 1)
     if descriptors:
         # The sender's descriptor shares its file offset with ours: read by position.
         with os.fdopen(descriptors[0], "rb") as stream:
             content = os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0)
-        payload: _Payload = pickle.loads(content)  # noqa: S301 - see the module's docstring
+        payload: _Payload = pickle.loads(content)  # noqa: S301 - our own controller's
         return Received(payload.install, payload.ruleset)
     if not data:
         return None
-    message: Message = pickle.loads(data)  # noqa: S301 - as above
+    message: ToWorker = pickle.loads(data)  # noqa: S301 - as above
     return Received(message)

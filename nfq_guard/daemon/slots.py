@@ -42,7 +42,7 @@ class SlotTable:
         vanished = {key: slot for key, slot in self._slots.items() if key not in wanted}
         spare = self._spare(vanished)
         living: dict[CounterKey, int] = {}
-        for key in wanted:
+        for key in dict.fromkeys(keys):
             slot = self._slots.get(key, UNCOUNTED)
             living[key] = slot if slot != UNCOUNTED else next(spare, UNCOUNTED)
         # In one go: a scrape in another thread sees the map before or the map after.

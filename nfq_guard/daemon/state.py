@@ -1,6 +1,7 @@
 """What outlives the controller: the last good policy's files and the workers left behind.
 
-Owns the state folder. Every write is whole or not at all (temporary file, fsync,
+Owns the state folder, and trusts it: what is read from it is enforced, and processes
+that it names are ended. So it must be ours alone. Every write is whole or not at all (temporary file, fsync,
 rename), and a full disk costs the snapshot, never the guard. Must never touch the
 operator's own rule files.
 """
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.resources.source import Source
@@ -23,10 +26,16 @@ _SNAPSHOT = "last-good.json"
 _WORKERS = "workers.json"
 _LOCK = "lock"
 _VERSION = 1
+_NO_DETOUR = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Neither through a link nor into a pipe that nobody reads."""
+
+
+_OTHERS = 0o022
+"""Whoever else may write in the folder."""
 
 
 class StateInUseError(Exception):
-    """Another controller uses the folder."""
+    """Another controller uses the folder, or somebody else than us may write in it."""
 
 
 class WorkerRecord(NamedTuple):
@@ -42,10 +51,14 @@ class StateFolder:
     """The state folder, locked for as long as this object lives."""
 
     def __init__(self, path: str) -> None:
-        """Make and lock the folder. StateInUseError if it is taken, OSError if it cannot be made."""
+        """Make and lock the folder; OSError if it cannot be made.
+
+        StateInUseError if another controller has it, or if it is not ours alone.
+        """
         self.path = path
         os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - text in, text out
-        self._lock = os.open(self._at(_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _insist_on_ours(path)
+        self._lock = _open_lock(self._at(_LOCK))
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,13 +92,18 @@ class StateFolder:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def save_workers(self, records: Sequence[WorkerRecord]) -> None:
-        """Record the workers of now. OSError if it cannot be written."""
-        self._write(_WORKERS, {"version": _VERSION, "workers": [record._asdict() for record in records]})
+    def save_workers(self, records: Sequence[WorkerRecord], mask: int) -> None:
+        """Record the workers of now, and the bits of connection marks that are written under them.
+
+        OSError if it cannot be written.
+        """
+        workers = [record._asdict() for record in records]
+        document = {"version": _VERSION, "boot": boot_id(), "connection_mark_mask": mask, "workers": workers}
+        self._write(_WORKERS, document)
 
     def load_workers(self) -> tuple[WorkerRecord, ...]:
-        """Return the recorded workers, dead or alive."""
-        document = self._read(_WORKERS) or {}
+        """Return the workers recorded since the machine was started, dead or alive."""
+        document = self._recorded()
         try:
             return tuple(
                 WorkerRecord(int(entry["pid"]), int(entry["started"]), int(entry["queue"]))
@@ -94,12 +112,25 @@ class StateFolder:
         except (KeyError, TypeError, ValueError):
             return ()
 
+    def load_mask(self) -> int:
+        """Return the bits of connection marks that were recorded last; 0: none since the machine was started."""
+        mask = self._recorded().get("connection_mark_mask")
+        return mask if isinstance(mask, int) else 0
+
+    def _recorded(self) -> dict[str, Any]:
+        document = self._read(_WORKERS) or {}
+        # Pids and ticks since boot mean nothing after the next one.
+        return document if document.get("boot") == boot_id() else {}
+
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name)  # noqa: PTH118 - text in, text out
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
-            with open(self._at(name), "rb") as stream:  # noqa: PTH123 - as above
+            with os.fdopen(os.open(self._at(name), os.O_RDONLY | _NO_DETOUR), "rb") as stream:
+                # Left from a time when others could write in the folder?
+                if os.fstat(stream.fileno()).st_uid != os.geteuid():
+                    return None
                 document = json.load(stream)
         except (OSError, ValueError, RecursionError):
             return None
@@ -109,7 +140,9 @@ class StateFolder:
     def _write(self, name: str, document: dict[str, Any]) -> None:
         temporary = self._at(f".{name}.new")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108 - as above
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_DETOUR, 0o600)
             with os.fdopen(descriptor, "w") as stream:
                 json.dump(document, stream)
                 stream.flush()
@@ -119,3 +152,41 @@ class StateFolder:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)  # noqa: PTH108 - as above
             raise
+
+
+def _insist_on_ours(path: str) -> None:
+    """Refuse a folder that somebody else owns or may write in, with the command that mends it."""
+    found = os.stat(path)  # noqa: PTH116 - text in, text out
+    mine, mode = os.geteuid(), stat.S_IMODE(found.st_mode)
+    if found.st_uid != mine:
+        what, how = f"belongs to uid {found.st_uid}, not to {mine}", f"chown -R {mine} {path}"
+    elif mode & _OTHERS:
+        what, how = f"may be written by others (mode {mode:04o})", f"chmod 0700 {path}"
+    else:
+        return
+    raise StateInUseError(
+        f"{path}: {what}, and what it holds is enforced; look at what is in it, then {how}, "
+        "or give --state another folder"
+    )
+
+
+def _open_lock(path: str) -> int:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | _NO_DETOUR, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(lock).st_mode):
+            return lock
+        os.close(lock)
+    raise StateInUseError(f"{path}: a link or something else that is no ordinary file; remove it")
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from all others; empty where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:  # noqa: PTH123 - text in, text out
+            return stream.read().decode().strip()
+    except OSError:
+        return ""

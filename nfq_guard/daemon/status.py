@@ -57,7 +57,7 @@ def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
 
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
-    endpoints = {endpoint.name: endpoint for endpoint in ruleset.governed.values()}
+    endpoints = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
     if ruleset.wildcard is not None:
         endpoints[ruleset.wildcard.name] = ruleset.wildcard
     for endpoint in endpoints.values():
@@ -66,10 +66,13 @@ def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
 
 def _chains_of(endpoint: GuardedEndpoint, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     for (stage, side), chain in endpoint.chains.items():
-        rules = []
+        rules: list[dict[str, Any]] = []
+        previous = -1
         for line in chain.rules:
-            if line.counter < 0:
+            # A rule may take several lines of the chain; they share its counter.
+            if line.counter in {-1, previous}:
                 continue
+            previous = line.counter
             key = ruleset.counter_keys[line.counter]
             place = {"file": line.ref.file, "line": line.ref.line} if line.ref is not None else {}
             rules.append(key._asdict() | place | {"packets": telemetry.slots.count(key)})

@@ -42,6 +42,8 @@ class Telemetry:
     """When the policy in force was loaded, seconds since the epoch."""
     load_errors: tuple[str, ...] = ()
     """Problems of the last load, if it failed: an older policy is in force."""
+    other_node: str = ""
+    """This node's name, if there are host endpoints, but none for it: nothing is guarded."""
     worker_restarts: int = 0
     workers_up: dict[int, bool] = field(default_factory=dict)
     """By queue number."""
@@ -64,5 +66,9 @@ class Telemetry:
         """Return whether kernel and workers enforce the current generation."""
         if self.trouble:
             return Health(good=False, text=self.trouble)
-        note = "; the last change was refused, an older policy is in force" if self.load_errors else ""
-        return Health(good=True, text=f"enforcing generation {self.generation}{note}")
+        text = f"enforcing generation {self.generation}"
+        if self.load_errors:
+            text += "; the last change was refused, an older policy is in force"
+        if self.other_node:
+            text += f"; nothing is guarded, no host endpoint is for this node ({self.other_node})"
+        return Health(good=True, text=text)

@@ -87,6 +87,10 @@ class Verdicts:
             self._words[Word.FLOW_MISSES] = self._misses + self._engine.misses
             self._words[Word.FLOW_ENTRIES] = self._engine.entries
 
+    def governs(self, place: Place) -> bool:
+        """Return whether anything governs an interface of this name there."""
+        return self._engine is not None and self._engine.knows(place)
+
     def judge(self, place: Place, data: bytes) -> int:
         """Return the answer to the kernel. Never raises.
 

@@ -7,7 +7,6 @@ hang it), no metrics. It outlives its controller and goes on under its last rule
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import select
 import signal
@@ -54,8 +53,9 @@ class Worker:
         self._verdicts: Verdicts | None = None
         self._reader: QueueReader | None = None
         self._names: dict[int, str] = {}
+        """Of interfaces by number, as the kernel said this turn."""
         self._places: dict[tuple[int, int, int], Place] = {}
-        """By identity of the gate (constants of kernel/gates.py) and interface indices."""
+        """By identity of the gate (constants of kernel/gates.py) and interface numbers, of this turn."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
@@ -74,6 +74,9 @@ class Worker:
         return 0
 
     def _answer(self, reader: QueueReader) -> None:
+        # A rename keeps the number, and the kernel goes by the name at once: so do we, each turn anew.
+        self._names.clear()
+        self._places.clear()
         try:
             reader.run()
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary; the packet has its verdict
@@ -86,24 +89,24 @@ class Worker:
         assert self._control is not None, "only polled while there is one"  # noqa: S101
         try:
             received = protocol.receive(self._control)
+            if received is not None:
+                self._obey(received)
         except BlockingIOError:
             return
         except OSError:
             received = None
+        except Exception as error:  # noqa: BLE001 - we have packets to judge, by what we have
+            self._tell(protocol.Refused(f"message not understood: {error!r}"[:500]))
+            return
         if received is None:
             self._poll.unregister(self._control)
             self._control.close()
             self._control = None
-            return
-        self._obey(received)
 
     def _obey(self, received: protocol.Received) -> None:
         message = received.message
         if isinstance(message, protocol.WorkerSetup):
             self._prepare(message)
-        elif isinstance(message, protocol.Interfaces):
-            self._names = dict(message.names)
-            self._places.clear()
         elif isinstance(message, protocol.Install):
             self._install(message, received)
         elif isinstance(message, protocol.Bind):
@@ -144,19 +147,21 @@ class Worker:
     def _judge(self, gate: Gate, in_index: int, out_index: int, data: bytes) -> int:
         assert self._verdicts is not None, "bound after the setup"  # noqa: S101
         place = self._places.get((id(gate), in_index, out_index))
-        return self._verdicts.judge(place or self._place(gate, in_index, out_index), data)
+        return self._verdicts.judge(place or self._place(self._verdicts, gate, in_index, out_index), data)
 
-    def _place(self, gate: Gate, in_index: int, out_index: int) -> Place:
-        place = Place(gate, self._name(in_index), self._name(out_index))
-        if (place.in_interface or not in_index) and (place.out_interface or not out_index):
+    def _place(self, verdicts: Verdicts, gate: Gate, in_index: int, out_index: int) -> Place:
+        place = Place(gate, self._called(in_index), self._called(out_index))
+        if verdicts.governs(place):
             self._places[id(gate), in_index, out_index] = place
-        return place
+            return place
+        # Perhaps they were renamed since they were asked for.
+        for index in {in_index, out_index}:
+            self._names.pop(index, None)
+        return Place(gate, self._called(in_index), self._called(out_index))
 
-    def _name(self, index: int) -> str:
-        """Return an interface's name; asks the kernel about one that is newer than what we were told."""
+    def _called(self, index: int) -> str:
         if index and index not in self._names:
-            with contextlib.suppress(OSError):
-                self._names[index] = socket.if_indextoname(index)
+            self._names[index] = _name(index)
         return self._names.get(index, "")
 
     def _tell(self, message: protocol.FromWorker) -> None:
@@ -166,7 +171,7 @@ class Worker:
             if not isinstance(message, protocol.Note):
                 # The controller waits for these; it reads them before it sends more.
                 select.select((), (self._control,), (), _ANSWER_SECONDS)
-            protocol.send(self._control, message)
+            protocol.answer(self._control, message)
         except OSError:
             self._words[Word.NOTES_LOST] += 1
 
@@ -186,6 +191,14 @@ class Worker:
             fields["out_interface"] = place.out_interface
         fields["more"] = refused
         self._tell(protocol.Note(Level.INFO, "packet", fields | _described(data)))
+
+
+def _name(index: int) -> str:
+    """Ask the kernel what an interface is called now; empty if it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
 
 
 def _described(data: bytes) -> dict[str, object]:

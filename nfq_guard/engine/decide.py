@@ -183,7 +183,11 @@ def _named(interface: str | None, flow: Flow) -> str:
 
 
 def _sees_forwarded(ruleset: Ruleset, interface: str) -> bool:
-    return interface in ruleset.governed or interface in ruleset.workloads or ruleset.wildcard is not None
+    return (
+        ruleset.own_endpoint(interface) is not None
+        or interface in ruleset.workloads
+        or ruleset.wildcard is not None
+    )
 
 
 def _denies(match: Match | None) -> TypeGuard[Match]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nfq_guard.engine.decide import NO_OPINION, UNMANAGED, forward_policy, stage_policy, workload_to_host
 from nfq_guard.model.flow import Direction, Side, Stage
-from nfq_guard.packet import Unparsable, parse
+from nfq_guard.packet import Unparsable, UnparsableReason, parse
 
 if TYPE_CHECKING:
     from nfq_guard.engine.chain import Match
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 FLOW_TABLE_SIZE = 65_536
 """Entries in both halves together: a few tens of megabytes at most."""
 
+_UNKNOWN = Unparsable(UnparsableReason.UNKNOWN_INTERFACE)
+
 
 class Place:
     """Where a packet waits for its verdict. Made once, asked for every packet: all is worked out ahead."""
 
-    __slots__ = ("gate", "in_interface", "interface", "key", "out_interface", "side")
+    __slots__ = ("gate", "in_interface", "interface", "key", "named", "out_interface", "side")
 
     def __init__(self, gate: Gate, in_interface: str = "", out_interface: str = "") -> None:
         """Interfaces that a packet has not got there are empty."""
@@ -39,6 +41,9 @@ class Place:
         """Whose rules it meets first: those of the interface that it came in by, if it did."""
         self.interface = in_interface if self.side is Side.INGRESS else out_interface
         """That interface."""
+        crossing = gate.direction is Direction.FORWARD
+        self.named = bool(in_interface and out_interface) if crossing else bool(self.interface)
+        """Whether the interfaces that decide are known."""
         self.key = f"{gate.stage} {gate.direction} {gate.before_nat} {in_interface} {out_interface}"
         """Tells places apart, for dicts: a string knows its hash, an enum's is a call."""
 
@@ -60,8 +65,22 @@ class Engine:
         """Number of outcomes in the flow table."""
         return len(self._young) + len(self._old)
 
+    def knows(self, place: Place) -> bool:
+        """Return whether anybody can be asked at a place: the names are known, and governed where they must be."""
+        if not place.named:
+            return False
+        stage, direction, _ = place.gate
+        if stage is not Stage.NORMAL:
+            return True
+        workload = direction is Direction.IN and self.ruleset.is_workload(place.interface)
+        return workload or self.ruleset.endpoint_for(place.interface) is not None
+
     def judge(self, place: Place, data: bytes) -> Match | Unparsable:
-        """Return the outcome for a queued packet; without a decision, its stage has no opinion."""
+        """Return the outcome for a queued packet; without a decision, its stage has no opinion.
+
+        What nobody governs is not queued. Here it is not judged: to allow it would be to
+        remember it as allowed.
+        """
         packet = parse(data)
         if isinstance(packet, Unparsable):
             return packet
@@ -71,7 +90,9 @@ class Engine:
             self.hits += 1
             return match
         self.misses += 1
-        match = self._judge(place, packet)
+        match = self._judge(place, packet) if place.named else UNMANAGED
+        if match is UNMANAGED:
+            return _UNKNOWN
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         if self._half:

@@ -91,6 +91,9 @@ class Ruleset:
     node: str
     governed: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
     """By interface name: interfaces with a host endpoint of their own."""
+    expected: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
+    """By the name of an interface that is not there yet. It is guarded from its first packet on:
+    between its coming and our hearing of it lies time enough to be talked to."""
     wildcard: GuardedEndpoint | None = None
     """Governs every other interface that is not a workload's (`interfaceName: "*"`)."""
     workloads: Mapping[str, GuardedEndpoint] = field(default_factory=dict)
@@ -108,13 +111,22 @@ class Ruleset:
     generation: int = 0
     """Set when installed; 0 before."""
 
+    @property
+    def by_interface(self) -> Mapping[str, GuardedEndpoint]:
+        """Endpoints of their own by interface name, of interfaces that are there and that may come."""
+        return {**self.expected, **self.governed}
+
     def is_workload(self, interface: str) -> bool:
         """Return whether an interface belongs to a workload."""
         return interface.startswith(self.workload_prefixes)
 
+    def own_endpoint(self, interface: str) -> GuardedEndpoint | None:
+        """Return the host endpoint for just this interface, be it there or still to come."""
+        return self.governed.get(interface) or self.expected.get(interface)
+
     def endpoint_for(self, interface: str) -> GuardedEndpoint | None:
         """Return the host endpoint that governs an interface for the host's own traffic."""
-        endpoint = self.governed.get(interface)
+        endpoint = self.own_endpoint(interface)
         if endpoint is not None:
             return endpoint
         return None if self.is_workload(interface) else self.wildcard
@@ -127,7 +139,7 @@ class Ruleset:
         no such policy, workloads' included, and on forwarded traffic for every interface
         without an endpoint, workloads' included.
         """
-        own = self.governed.get(interface)
+        own = self.own_endpoint(interface)
         if stage is Stage.NORMAL:
             endpoint = self.endpoint_for(interface)
         elif stage is Stage.UNTRACKED:

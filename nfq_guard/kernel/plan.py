@@ -205,7 +205,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
     the table safely.
     """
     prefixes = _widest(ruleset.workload_prefixes)
-    interfaces, workloads = tuple(sorted(ruleset.governed)), tuple(sorted(ruleset.workloads))
+    interfaces, workloads = tuple(sorted(ruleset.by_interface)), tuple(sorted(ruleset.workloads))
     problems = [
         *(_bad_name(name, "interface name") for name in interfaces if not valid_interface(name)),
         *(_bad_name(name, "workload prefix") for name in prefixes if not valid_interface(name)),
@@ -233,7 +233,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
 
 
 def _guarded(ruleset: Ruleset, stage: Stage, side: Side, more: tuple[str, ...] = ()) -> Guarded:
-    own = (name for name, endpoint in ruleset.governed.items() if (stage, side) in endpoint.chains)
+    own = (name for name, endpoint in ruleset.by_interface.items() if (stage, side) in endpoint.chains)
     wildcard = ruleset.wildcard
     return Guarded(tuple(sorted({*own, *more})), wildcard is not None and (stage, side) in wildcard.chains)
 

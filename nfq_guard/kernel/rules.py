@@ -195,6 +195,8 @@ class Rules:
         yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
         yield from self._known(way.suffix)
         yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
+        if way is _OUT:
+            yield from self._old_answers()
         yield from self._neighbors(f'counter name "neighbor_discovery_{way.suffix}" accept')
         yield from self._ask(way.suffix)
 
@@ -291,6 +293,17 @@ class Rules:
     def _failsafes(way: _Way, outcome: str) -> Iterator[str]:
         for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
             yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
+
+    @staticmethod
+    def _old_answers() -> Iterator[str]:
+        # A session older than the guard, whose first packet since is our server's: conntrack takes
+        # that for the original direction. Without these lines an SSH session that prints would hang
+        # until its user types. Not a SYN: nobody opens a connection from a failsafe port. None for
+        # what comes in: an answer from a failsafe port of another host proves nothing, its sender
+        # chose the port.
+        answer = 'tcp flags != syn / syn,ack counter name "failsafe_out" accept'
+        for ending, address in (("", ""), ("4", " . ip daddr"), ("6", " . ip6 daddr")):
+            yield f"meta l4proto . th sport{address} @failsafe_in{ending} {answer}"
 
     @staticmethod
     def _answers(way: _Way) -> Iterator[str]:

@@ -39,7 +39,16 @@ COUNTERS = (
 )
 """Named counters, declared whatever the policy."""
 
-_RAW = "raw"
+
+PRIORITIES = {
+    -301: "raw - 1",
+    -300: "raw",
+    -299: "raw + 1",
+    -150: "mangle",
+    -6: "filter - 6",
+    -5: "filter - 5",
+}
+"""Where our base chains hang, in nft's words."""
 
 
 class BaseRule(NamedTuple):
@@ -47,7 +56,7 @@ class BaseRule(NamedTuple):
 
     name: str
     hook: str
-    priority: str
+    priority: int
     target: str
 
 
@@ -55,26 +64,26 @@ BASE_CHAINS: dict[Section, tuple[BaseRule, ...]] = {
     # Just ahead of `filter` (0), behind destination NAT (-100): other tables still see
     # what we allow.
     Section.LOCAL: (
-        BaseRule("input_pre", "input", "filter - 6", "unmark_in"),
-        BaseRule("input", "input", "filter - 5", "classify_in"),
-        BaseRule("output_pre", "output", "filter - 6", "unmark_out"),
-        BaseRule("output", "output", "filter - 5", "classify_out"),
+        BaseRule("input_pre", "input", -6, "unmark_in"),
+        BaseRule("input", "input", -5, "classify_in"),
+        BaseRule("output_pre", "output", -6, "unmark_out"),
+        BaseRule("output", "output", -5, "classify_out"),
     ),
     Section.FORWARD: (
-        BaseRule("forward_pre", "forward", "filter - 6", "unmark_forward"),
-        BaseRule("forward", "forward", "filter - 5", "classify_forward"),
+        BaseRule("forward_pre", "forward", -6, "unmark_forward"),
+        BaseRule("forward", "forward", -5, "classify_forward"),
     ),
     # Behind connection tracking (-200), ahead of destination NAT.
-    Section.PRE_DNAT: (BaseRule("pre_dnat", "prerouting", "mangle", "classify_pre_dnat"),),
+    Section.PRE_DNAT: (BaseRule("pre_dnat", "prerouting", -150, "classify_pre_dnat"),),
     # Ahead of connection tracking.
     Section.UNTRACKED_IN: (
-        BaseRule("untracked_in", "prerouting", _RAW, "classify_untracked_in"),
-        BaseRule("untracked_in_post", "prerouting", f"{_RAW} + 1", "untrack_in"),
+        BaseRule("untracked_in", "prerouting", -300, "classify_untracked_in"),
+        BaseRule("untracked_in_post", "prerouting", -299, "untrack_in"),
     ),
     Section.UNTRACKED_OUT: (
-        BaseRule("untracked_out_pre", "output", f"{_RAW} - 1", "unmark_untracked_out"),
-        BaseRule("untracked_out", "output", _RAW, "classify_untracked_out"),
-        BaseRule("untracked_out_post", "output", f"{_RAW} + 1", "spare_out"),
+        BaseRule("untracked_out_pre", "output", -301, "unmark_untracked_out"),
+        BaseRule("untracked_out", "output", -300, "classify_untracked_out"),
+        BaseRule("untracked_out_post", "output", -299, "spare_out"),
     ),
 }
 
@@ -85,7 +94,7 @@ def base_chains(section: Section) -> tuple[Chain, ...]:
         Chain(
             base.name,
             (
-                f"type filter hook {base.hook} priority {base.priority}; policy accept;",
+                f"type filter hook {base.hook} priority {PRIORITIES[base.priority]}; policy accept;",
                 f'jump {base.target} comment "{SKELETON_COMMENT} {SKELETON}"',
             ),
         )

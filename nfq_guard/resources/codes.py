@@ -29,7 +29,7 @@ CODES = {
     "missing-profile": "warning: an endpoint's profile is not declared",
     "missing-tier": "warning: a policy's tier is not declared",
     "never-matches": "warning: a rule asks for what no packet on a host can show",
-    "no-effect": "warning: a resource that nothing here looks at",
+    "no-effect": "warning: a resource or a setting that nothing here looks at",
     "no-files": "a folder without rule files",
     "not-enforced": "warning: understood, but not enforced in this version",
     "not-text": "not UTF-8 text",

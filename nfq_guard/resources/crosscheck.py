@@ -11,7 +11,7 @@ from nfq_guard.model.decision import Action
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
-from nfq_guard.resources.pending import KINDS
+from nfq_guard.resources.pending import KINDS, ignored_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +47,8 @@ def crosscheck(inventory: Inventory) -> Iterator[Problem]:
         if felix.name != GLOBAL_NAME and not felix.name.startswith(NODE_PREFIX):
             message = f"has no effect here: only {GLOBAL_NAME} and {NODE_PREFIX}NAME have, node labels are not known"
             yield _warning(felix, "metadata.name", "no-effect", message)
+        for field, message in ignored_settings(felix.value):
+            yield _warning(felix, field, "no-effect", message)
 
 
 def _warning(located: Located[Resource], field: str, code: str, message: str) -> Problem:

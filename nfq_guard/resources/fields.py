@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from nfq_guard.model.addresses import FAMILIES, parse_address, parse_net
 from nfq_guard.model.decision import Action
 from nfq_guard.resources import names
-from nfq_guard.resources.scalars import PlainScalar
+from nfq_guard.resources.scalars import PlainScalar, too_large
 from nfq_guard.resources.values import Port, Protocol, parse_port, parse_protocol, whole
 from nfq_guard.selector import SelectorError
 from nfq_guard.selector import parse as parse_selector
@@ -45,7 +45,7 @@ def refuse(code: LiteralString, message: str) -> NoReturn:
 def show(value: object) -> str:
     """Return a found value fit for a message: one line, short, text in quotes."""
     if isinstance(value, PlainScalar):
-        return value.raw
+        return _short(value.raw)
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):
@@ -53,9 +53,13 @@ def show(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, str):
-        text = value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 1] + "…"
+        text = _short(value)
         return '"' + "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text) + '"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 def unwrap(value: object) -> object:
@@ -84,9 +88,17 @@ def to_integer(value: object) -> int:
     """Decode an integer; `80.0` is one, `"80"` and `true` are not."""
     number = whole(unwrap(value))
     if number is None:
+        _refuse_huge(value)
         quoted = isinstance(value, str) and value.isascii() and value.isdigit()
         _wrong_type(value, "a whole number" + (" (without quotes)" if quoted else _lost_comment(value)))
     return number
+
+
+def _refuse_huge(value: object) -> None:
+    """Refuse a number that is beyond what any field takes, as text where it is beyond floats too."""
+    number = unwrap(value)
+    if too_large(number) if isinstance(number, str) else isinstance(number, float) and number.is_integer():
+        refuse("out-of-range", f"found {show(value)}, which is more than any number here may be")
 
 
 def _lost_comment(value: object) -> str:
@@ -98,6 +110,7 @@ def to_number(value: object) -> float:
     """Decode a finite number."""
     number = unwrap(value)
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        _refuse_huge(value)
         _wrong_type(value, "a number")
     return float(number)
 
@@ -140,7 +153,7 @@ def between(low: int, high: int) -> AfterValidator:
 
     def check(number: int) -> int:
         if not low <= number <= high:
-            refuse("out-of-range", f"found {number}, expected {low}-{high}")
+            refuse("out-of-range", f"found {show(number)}, expected {low}-{high}")
         return number
 
     return AfterValidator(check)
@@ -151,7 +164,7 @@ def at_least(low: int) -> AfterValidator:
 
     def check(number: int) -> int:
         if number < low:
-            refuse("out-of-range", f"found {number}, expected {low} or more")
+            refuse("out-of-range", f"found {show(number)}, expected {low} or more")
         return number
 
     return AfterValidator(check)
@@ -300,7 +313,7 @@ def address_of(family: int) -> AfterValidator:
 
 def _ip_version(number: int) -> int:
     if number not in FAMILIES:
-        refuse("bad-value", f"found {number}, expected 4 or 6")
+        refuse("bad-value", f"found {show(number)}, expected 4 or 6")
     return number
 
 

@@ -82,10 +82,12 @@ def nodes(root: Node) -> Iterator[tuple[Path, Node]]:
             continue
         seen.add(id(node))
         yield path, node
+        children: list[tuple[Path, Node]] = []
         if isinstance(node, MappingNode):
-            pending.extend(((*path, key), entry.value) for key, entry in node.entries.items())
+            children = [((*path, key), entry.value) for key, entry in node.entries.items()]
         elif isinstance(node, SequenceNode):
-            pending.extend(((*path, index), item) for index, item in enumerate(node.items))
+            children = [((*path, index), item) for index, item in enumerate(node.items)]
+        pending.extend(reversed(children))  # the first is taken next
 
 
 def _step(node: Node | None, step: str | int) -> Entry | Node | None:

@@ -216,10 +216,10 @@ class Rule(Strict):
     def _family_findings(self) -> Iterator[Finding]:
         first: int | None = None
         for path, family in self._families():
-            if self.ip_version is not None and family != self.ip_version:
-                yield Finding(
-                    path, "conflict", f"an IPv{family} net in a rule with ipVersion {self.ip_version}"
-                )
+            if self.ip_version is not None:
+                if family != self.ip_version:
+                    message = f"an IPv{family} net in a rule with ipVersion {self.ip_version}"
+                    yield Finding(path, "conflict", message)
             elif first is not None and family != first:
                 yield Finding(path, "conflict", f"an IPv{family} net in a rule that also has IPv{first} nets")
             first = family if first is None else first

@@ -66,15 +66,24 @@ def resolve(raw: str) -> str | bool | float | None:
     return _number(raw.replace("_", ""), raw)
 
 
+def too_large(text: str) -> bool:
+    """Return whether a text is a number that no 64-bit number or float can hold, hence text."""
+    digits = text.replace("_", "")
+    return isinstance(resolve(text), str) and bool(_INTEGER.fullmatch(digits) or _FLOAT.fullmatch(digits))
+
+
 def _number(digits: str, raw: str) -> str | float:
     if _INTEGER.fullmatch(digits):
         number = _integer(digits)
         if -(1 << (_BITS - 1)) <= number < 1 << _BITS:
             return number
-        return float(number) if digits.lstrip("+-").isdigit() else raw
-    if _FLOAT.fullmatch(digits):
-        return float(digits)
-    return raw
+        if not digits.lstrip("+-").isdigit():
+            return raw
+    elif not _FLOAT.fullmatch(digits):
+        return raw
+    # As Go's ParseFloat, which refuses what float() takes for infinite.
+    value = float(digits)
+    return value if math.isfinite(value) else raw
 
 
 def _integer(digits: str) -> int:

@@ -20,7 +20,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import demo_leftovers
 from demo_net import Attempt, Namespace, connect, listen, run
@@ -45,6 +45,29 @@ SILENCE_SECONDS = 0.25
 """How much longer an answer may take once the counter says that the packet was dropped."""
 SHOWN = ("nfq_guard_verdicts_total", "nfq_guard_queue_dropped_total", "nfq_guard_generation")
 out = Console(soft_wrap=True, highlight=False)
+
+
+class Interruption:
+    """A signal that asks us to stop. It is noted, and heeded between two steps.
+
+    An exception in the middle of a step could lose sight of a child that has just been started.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.number = 0
+
+    def note(self, number: int, _frame: object) -> None:
+        """Handle a signal."""
+        self.number = number
+
+    def heed(self) -> None:
+        """Leave, if we have been asked to, with the exit code that says so."""
+        if self.number:
+            raise SystemExit(128 + self.number)
+
+
+interruption = Interruption()
 
 
 @dataclass
@@ -85,8 +108,8 @@ class Demo:
                 if "dport" in flow and outbound(flow) is not guarded
             ]
             listen(space, services)
+            self.remember(keep=False)
         lay_rules(self.rules, self.sheets[0])
-        self.remember(keep=False)
 
     def start(self) -> None:
         """Start the guard and wait until kernel and worker enforce."""
@@ -116,6 +139,7 @@ class Demo:
         """Ask until it is so; RuntimeError with the guard's own log after some seconds."""
         deadline, waiter = time.monotonic() + START_SECONDS, threading.Event()
         while not probe():
+            interruption.heed()
             dead = self.daemon is not None and self.daemon.poll() is not None
             if dead or time.monotonic() > deadline:
                 raise RuntimeError(f"{otherwise}; its log:\n{self.log.read_text(encoding='utf-8')}")
@@ -183,7 +207,7 @@ class Demo:
         before = self.counters().get(key, 0.0)
         attempt = Attempt(self.host if outbound(flow) else self.peer, flow)
         try:
-            answered, moved = self._watch(attempt, key, before)
+            answered, moved = self._watch(attempt, key, before, hope=expected["verdict"] == "allow")
         finally:
             attempt.close()
         problems = []
@@ -196,15 +220,22 @@ class Demo:
             problems.append(f"`nfq-guard decide`, which should say {json.dumps(expected)}")
         self._report(row, told, answered=answered, moved=moved, problems=problems)
 
-    def _watch(self, attempt: Attempt, key: tuple[str, ...], before: float) -> tuple[bool, float]:
-        """Return whether an answer came, and by how much the counter moved."""
+    def _watch(
+        self, attempt: Attempt, key: tuple[str, ...], before: float, *, hope: bool
+    ) -> tuple[bool, float]:
+        """Return whether an answer came, and by how much the counter moved.
+
+        With hope for an answer, wait for both. Without, silence counts from when the counter has moved.
+        """
         deadline = time.monotonic() + ATTEMPT_SECONDS
         answered, moved = False, 0.0
         while not (answered and moved) and time.monotonic() < deadline:
-            answered = answered or attempt.answered(0.01 if not moved else SILENCE_SECONDS)
-            if moved:
-                break
-            moved = self.counters().get(key, 0.0) - before
+            interruption.heed()
+            answered = answered or attempt.answered(0.01)
+            if not moved:
+                moved = self.counters().get(key, 0.0) - before
+                if moved and not hope:
+                    deadline = time.monotonic() + SILENCE_SECONDS
         return answered, moved
 
     def _report(
@@ -277,7 +308,9 @@ class Demo:
         enter = f"nsenter --target {os.getpid()} --user --mount --net --preserve-credentials bash"
         out.print(f"  [dim]# all of these from inside this user namespace:[/]\n  {enter}")
         out.print("\nCtrl-C stops and removes all of it.")
-        signal.pause()
+        waiter = threading.Event()
+        while not waiter.wait(0.2):
+            interruption.heed()
 
 
 def real_root() -> bool:
@@ -289,6 +322,7 @@ def show(demo: Demo, *, keep: bool) -> int:
     """Run the whole demo and return its exit code."""
     whole, bare = demo.sheets
     demo.build()
+    interruption.heed()
     demo.start()
     demo.try_all(whole)
     demo.show_counters()
@@ -305,10 +339,6 @@ def show(demo: Demo, *, keep: bool) -> int:
     return int(demo.failures > 0)
 
 
-def _interrupted(number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
 def main() -> int:
     """Read the command line, run, clean up."""
     parser = argparse.ArgumentParser(
@@ -320,16 +350,14 @@ def main() -> int:
     demo_leftovers.remove_all(kept=chosen.stop)
     if chosen.stop:
         return 0
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGHUP, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interruption.note)
     started = time.monotonic()
     demo = Demo(tuple(Sheet.read(RULES / "expect" / f"{name}.jsonl") for name in ("worker", "no-policy")))
     done = False
     try:
         code = show(demo, keep=chosen.keep)
         done = True
-    except KeyboardInterrupt:
-        code = 130
     except (RuntimeError, OSError) as error:
         out.print(f"[red]The demo could not be run:[/] {escape(str(error))}")
         code = 3

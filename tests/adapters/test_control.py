@@ -146,3 +146,56 @@ def test_a_socket_that_lives_is_left_alone(running: Running) -> None:
 def test_nobody_there_is_an_error_of_the_asker(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ask(str(tmp_path / "none"), {})
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link to a socket", "dangling link"])
+def test_what_is_no_socket_is_left_alone_and_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "precious"
+    dead = tmp_path / "dead"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(dead))
+    if kind == "file":
+        path.write_text("years of work", encoding="utf-8")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(dead if kind == "link to a socket" else tmp_path / "nowhere")
+    before = path.lstat()
+
+    with pytest.raises(ControlInUseError, match="precious: there is something that is not a socket"):
+        ControlServer(str(path), Running.handle, selectors.DefaultSelector())
+
+    assert (path.lstat(), dead.is_socket()) == (before, True)
+
+
+def test_a_file_that_took_the_sockets_place_outlives_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    server = ControlServer(str(path), Running.handle, selectors.DefaultSelector())
+    path.unlink()
+    path.write_text("theirs", encoding="utf-8")
+
+    server.close()
+
+    assert path.read_text(encoding="utf-8") == "theirs"
+
+
+def test_a_question_waits_in_a_crowd_for_its_turn_but_not_for_ever(tmp_path: Path) -> None:
+    path = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(path)
+        busy.listen(0)
+        first.connect(path)
+        with pytest.raises(BlockingIOError):
+            ask(path, {"n": 1}, 0.1)
+
+        answered: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: answered.append(ask(path, {"n": 2}, 10)))
+        asking.start()
+        busy.accept()[0].close()
+        accepted, _ = busy.accept()
+        accepted.recv(100)
+        accepted.sendall(b'{"n": 2}\n')
+        asking.join()
+        accepted.close()
+
+    assert answered == [{"n": 2}]

@@ -56,6 +56,12 @@ def test_the_address_of_a_point_to_point_link_is_our_end(space: Namespace) -> No
     assert facts(space).interfaces["ptp0"].addresses == ("10.0.0.1",)
 
 
+def test_a_name_that_is_not_text_is_one_like_any_other(space: Namespace) -> None:
+    make(space, "b\udcff\udcfe")
+
+    assert {"lo", "b\udcff\udcfe"} < {*facts(space).interfaces}
+
+
 CHANGES = {
     "an interface that appears": ("link", "add", "new0", "type", "veth", "peer", "name", "new0-peer"),
     "an interface that is renamed": ("link", "set", "old0", "name", "other0"),

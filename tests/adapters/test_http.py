@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from netns import until
 from prometheus_client import CollectorRegistry, Gauge
 
-from nfq_guard.adapters.http import Health, HttpServer, Sources
+import nfq_guard.adapters.http
+from nfq_guard.adapters.http import MOST_REQUESTS, REQUEST_SECONDS, Health, HttpServer, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 class Site:
     """A server with one gauge, whose health can be changed."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", seconds: float = REQUEST_SECONDS, size: int = 0) -> None:
         registry = CollectorRegistry()
         Gauge("test_gauge", "A gauge.", registry=registry).set(3)
+        if size:
+            Gauge("test_bulk", "x" * size, registry=registry)
         self.ready = Health(good=False, text="starting")
         sources = Sources(registry, lambda: Health(good=True, text="ok"), lambda: self.ready)
-        self.server = HttpServer(host, 0, sources)
+        self.server = HttpServer(host, 0, sources, seconds)
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
         connection = http.client.HTTPConnection(*self.server.address, timeout=5)
@@ -73,14 +77,62 @@ def test_anything_else_is_refused(site: Site, method: str, path: str, expected: 
     assert site.get(path, method)[0] == expected
 
 
-def test_silent_clients_cannot_pile_up_threads(site: Site) -> None:
-    silent = [socket.create_connection(site.server.address, timeout=5) for _ in range(40)]
-    hung_up = until(lambda: [sock for sock in silent if closed(sock)], "somebody is hung up on")
+def crowd(site: Site, count: int, words: bytes) -> list[socket.socket]:
+    """Return clients that have said some words and wait."""
+    clients = []
+    for _ in range(count):
+        sock = socket.create_connection(site.server.address, timeout=5)
+        sock.sendall(words)
+        clients.append(sock)
+    return clients
 
-    assert len(hung_up) >= 1
-    for sock in silent:
+
+def leave(clients: list[socket.socket]) -> None:
+    for sock in clients:
         sock.close()
-    assert until(lambda: answers(site), "an answer after they left")
+
+
+@pytest.mark.parametrize("words", [b"", b"GET /readyz HTT"], ids=["silent", "in the middle of a word"])
+@pytest.mark.parametrize("count", [16, MOST_REQUESTS, MOST_REQUESTS + 40])
+def test_slow_clients_never_keep_a_probe_out(count: int, words: bytes) -> None:
+    site = Site(seconds=3600)
+    slow = crowd(site, count, words)
+
+    assert [site.get("/healthz")[0] for _ in range(5)] == [200] * 5
+    assert until(lambda: count_of_threads() <= MOST_REQUESTS, "the crowd is thinned out")
+    leave(slow)
+    site.server.close()
+
+
+def count_of_threads() -> int:
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def test_a_client_that_drips_is_hung_up_on_when_its_time_is_over() -> None:
+    site = Site(seconds=0.5)
+    (dripping,) = crowd(site, 1, b"GET /readyz HTTP/1.0\r\n")
+
+    def drip() -> bool:
+        try:
+            dripping.setblocking(True)
+            dripping.sendall(b"x")
+        except OSError:
+            return True
+        return closed(dripping)
+
+    assert until(drip, "the drip is over")
+    leave([dripping])
+    site.server.close()
+
+
+def test_clients_that_do_not_take_their_answers_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nfq_guard.adapters.http, "MOST_REQUESTS", 4)
+    site = Site(seconds=3600, size=16_000_000)
+    greedy = crowd(site, 4, b"GET /metrics HTTP/1.0\r\n\r\n")
+
+    assert until(lambda: answers(site), "an answer for somebody else")
+    leave(greedy)
+    site.server.close()
 
 
 def closed(sock: socket.socket) -> bool:

@@ -13,7 +13,8 @@ from nfq_guard.adapters import nft
 from nfq_guard.adapters.command import Output
 from nfq_guard.adapters.nft import BaseChain, Count, KernelError, Snapshot, Table, probe_queue_target
 from nfq_guard.kernel.plan import FailMode, KernelPlan, KernelSettings, QueueTarget
-from nfq_guard.kernel.render import SKELETON, base_chain_names, render_reload, render_table
+from nfq_guard.kernel.render import base_chain_names, render_reload, render_table
+from nfq_guard.kernel.skeleton import SKELETON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +171,15 @@ def test_a_table_of_another_skeleton_is_replaced_as_a_whole(
     assert _queue_remark(table) == "queue 0-0 no bypass"
 
 
+def moved(hook: str, rule: str = "jump classify_in") -> str:
+    """Return what makes chain `input` another one that bears the same remark."""
+    return (
+        "delete chain inet nfq_guard input\n"
+        f"add chain inet nfq_guard input {{ type filter {hook} }}\n"
+        f'add rule inet nfq_guard input {rule} comment "nfq-guard skeleton 1"'
+    )
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -178,19 +188,26 @@ def test_a_table_of_another_skeleton_is_replaced_as_a_whole(
         "delete chain inet nfq_guard output_pre",
         "insert rule inet nfq_guard input accept",
         "add chain inet nfq_guard spy { type filter hook forward priority 0; }",
+        "chain inet nfq_guard input { policy drop; }",
+        "chain inet nfq_guard output_pre { policy drop; }",
+        moved("hook input priority 5; policy accept;"),
+        moved("hook prerouting priority -5; policy accept;"),
+        moved("hook input priority -5; policy accept;", "jump unmark_in"),
+        moved("hook input priority -5; policy accept;", "ct state new jump classify_in"),
     ],
 )
 def test_a_damaged_skeleton_is_noticed_and_replaced(
     space: netns.Namespace, table: Table, damage: str
 ) -> None:
     table.install(PLAN)
+    before = _ruleset(space)
     space.nft(f"{damage}\n")
     assert table.installed_generation() is None
     table.install(PLAN)
     assert table.installed_generation() == 3
     snapshot = table.read_back()
     assert snapshot is not None
-    assert frozenset(chain.name for chain in snapshot.base_chains) == base_chain_names()
+    assert _ruleset(space) == before
 
 
 def test_a_namesake_that_is_not_ours_is_left_alone(space: netns.Namespace, table: Table) -> None:
@@ -198,6 +215,8 @@ def test_a_namesake_that_is_not_ours_is_left_alone(space: netns.Namespace, table
     before = _ruleset(space)
     with pytest.raises(KernelError, match="exists and was not made by nfq-guard"):
         table.install(PLAN)
+    with pytest.raises(KernelError, match="exists and was not made by nfq-guard"):
+        table.remove()
     assert _ruleset(space) == before
 
 
@@ -279,14 +298,30 @@ def _count(space: netns.Namespace, packets: int) -> None:
     )
 
 
-def test_connections_are_cleared_when_generations_start_over_and_only_then(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+def test_connections_are_cleared_when_their_generation_may_be_of_another_time_and_only_then(
+    space: netns.Namespace, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleared: list[int] = []
     monkeypatch.setattr("nfq_guard.adapters.conntrack.clear_marks", cleared.append)
-    for generation in (15, 1, 1, 2, 7, 8, 9):
-        table.install(replace(PLAN, generation=generation))
-    assert cleared == [0xF0000000] * 2
+
+    def clears(generation: int, *, again: bool = False) -> bool:
+        table.install(replace(PLAN, generation=generation), again=again)
+        clearings = len(cleared)
+        cleared.clear()
+        return clearings == 1
+
+    assert clears(15), "a first table"
+    going_on = [clears(generation) for generation in (1, 2, 7, 8, 9, 11)]
+    assert going_on == [True, False, False, True, False, False]
+    assert clears(3), "generations left out, 1 among them"
+    assert clears(3), "a full round"
+    assert not clears(3, again=True), "put back"
+    space.nft("delete table inet nfq_guard\n")
+    assert not clears(3, again=True), "put back when it was gone"
+    space.nft("delete chain inet nfq_guard output\n")
+    assert clears(3, again=True), "damaged"
+    space.nft("delete chain inet nfq_guard output\n")
+    assert clears(4), "damaged, and another policy"
 
 
 @pytest.mark.parametrize("call", ["read_back", "counters", "remove", "install"])

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from bench import bench
 
 from nfq_guard.adapters.procfs import Holder, QueueStats, queue_holder, queue_stats
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUEUES = """    0   4711     7 2   256     3     5  1234  1
    10 4294962999     0 1     0     0     0        0  1
@@ -65,6 +68,22 @@ def test_a_holder_without_a_name_is_still_a_holder(proc: Path) -> None:
     assert queue_holder(0, str(proc)) == Holder(900, "?")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (b"/x/python\0-m\0nfq_guard.daemon.worker\0--fd\09\0", "nfq_guard.daemon.worker"),
+        (b"python\0script.py\0", "python3"),
+        (b"python\0-m\0\xff\0", "\ufffd"),
+    ],
+    ids=["a module", "a script", "no text"],
+)
+def test_a_python_program_is_told_by_what_it_runs(proc: Path, arguments: bytes, told: str) -> None:
+    (proc / "900/comm").write_text("python3\n")
+    (proc / "900/cmdline").write_bytes(arguments)
+
+    assert queue_holder(0, str(proc)) == Holder(900, told)
+
+
 @pytest.mark.netns
 def test_the_kernels_own_file_is_understood() -> None:
     with bench() as here, here.worker(), here.guarded.namespace.entered():
@@ -72,7 +91,9 @@ def test_the_kernels_own_file_is_understood() -> None:
         assert stats is not None
         assert (stats.queue, stats.copy_mode, stats.copy_range) == (0, 2, 256)
         assert stats.queued == stats.queue_dropped == stats.user_dropped == stats.sequence == 0
-        assert queue_holder(0) == Holder(os.getpid(), Path("/proc/self/comm").read_text().strip())
+        holder = queue_holder(0)
+        assert holder is not None
+        assert holder.pid == os.getpid()
         assert queue_stats(1) is None
 
 

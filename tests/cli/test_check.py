@@ -79,6 +79,21 @@ def test_text_reads_like_a_compiler_with_a_caret_below_the_line(folder: Path) ->
     assert result.output.splitlines()[-1] == "2 errors in 1 file"
 
 
+def test_what_a_file_says_cannot_command_the_terminal(folder: Path) -> None:
+    name = '"\\e]0;pwn\\a\\x9b31m"'
+    (folder / "pwn\x1b[2J.yaml").write_text(
+        f"apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {{name: {name}, {name}: 1}}\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(cli, ["check", "."])
+
+    assert result.exit_code == Exit.NO
+    assert all(line.isprintable() for line in result.output.splitlines())
+    assert (
+        r"pwn\u001b[2J.yaml:3:18: error: Tier(\u001b]0;pwn\u0007\u009b31m) metadata.name: " in result.output
+    )
+
+
 def test_a_path_that_is_not_there_is_wrong_usage(folder: Path) -> None:
     assert CliRunner().invoke(cli, ["check", "none.yaml"]).exit_code == Exit.USAGE
 

@@ -39,3 +39,9 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert result.exit_code == Exit.NO
     assert "there is no setting 'NFQ_GUARD_FAILMODE'" in str(result.exception)
+
+
+def test_values_are_neither_markup_nor_commands_to_the_terminal() -> None:
+    result = CliRunner().invoke(cli, ["config", "--node", "[red]x[/]\x1b]0;pwn\a"])
+
+    assert r"[red]x[/]\u001b]0;pwn\u0007" in result.output

@@ -170,3 +170,63 @@ def test_each_answer_comes_before_the_next_question(folder: Path) -> None:
         child.stdin.close()
 
         assert child.wait(timeout=30) == Exit.GOOD
+
+
+def test_no_answer_commands_the_terminal(folder: Path) -> None:
+    (folder / "pwn\x1b[2J").mkdir()
+    (folder / "rules").rename(folder / "pwn\x1b[2J" / "rules")
+    named = ["decide", "--rules", str(folder / "pwn\x1b[2J"), "--facts", str(folder / "facts.json")]
+    bad = '{"direction": "\x9b31m\x7f"}\n'
+    text = CliRunner().invoke(cli, [*named, "--format", "text"], input=lines(flow()) + bad).stdout
+    answers = CliRunner().invoke(cli, named, input=bad).stdout
+
+    assert r"pwn\u001b[2J/rules/web.yaml" in text
+    assert all(line.isprintable() for line in (text + answers).splitlines())
+
+
+SOLICITATION = {
+    "direction": "in",
+    "in_interface": "lo",
+    "protocol": "ICMPv6",
+    "src": "fe80::2",
+    "dst": "fe80::1",
+    "icmp_type": 135,
+}
+GIVEN = {
+    "nothing": ([], {}, "", "unmanaged"),
+    "a name": (["--node", "other"], {}, "", "neighbor-discovery"),
+    "a name in a variable": ([], {"NFQ_GUARD_NODE": "other"}, "", "neighbor-discovery"),
+    "a name in the file": ([], {}, 'node = "other"', "neighbor-discovery"),
+    "discovery by policy": (
+        ["--node", "other", "--allow-neighbor-discovery", "false"],
+        {},
+        "",
+        "no-match",
+    ),
+    "both in the file": ([], {}, 'node = "other"\nallow_neighbor_discovery = false', "no-match"),
+    "a flag over the file": (
+        ["--allow-neighbor-discovery", "true"],
+        {},
+        'node = "other"\nallow_neighbor_discovery = false',
+        "neighbor-discovery",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+def test_settings_that_change_verdicts_are_those_that_run_would_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    flags, variables, file, reason = GIVEN[case]
+    rules, config = tmp_path / "rules.yaml", tmp_path / "config.toml"
+    endpoint = RULES.split("---", maxsplit=1)[0].replace(
+        "node: host, interfaceName: eth0", 'node: other, interfaceName: "*"'
+    )
+    rules.write_text(endpoint, encoding="utf-8")
+    config.write_text(file, encoding="utf-8")
+    for name, value in (variables | {"NFQ_GUARD_CONFIG": str(config)}).items():
+        monkeypatch.setenv(name, value)
+
+    result = CliRunner().invoke(cli, ["decide", "--rules", str(rules), *flags], input=lines(SOLICITATION))
+
+    assert (result.exit_code, json.loads(result.stdout)["reason"]) == (Exit.GOOD, reason)

@@ -90,3 +90,17 @@ def test_the_module_is_the_command() -> None:
     done = subprocess.run([*GUARD, "version"], capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("nfq-guard ")
+
+
+def test_problems_on_stderr_cannot_command_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text('kind: Tier\nmetadata: {name: "\\e]0;pwn\\a"}\n', encoding="utf-8")
+
+    with pytest.raises(SystemExit):
+        main(["render", "--rules", str(path)])
+
+    told = capfd.readouterr().err
+    assert r"\u001b]0;pwn\u0007" in told
+    assert all(line.isprintable() for line in told.splitlines())

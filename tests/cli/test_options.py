@@ -8,6 +8,7 @@ import click
 import pytest
 
 from nfq_guard.cli.options import compile_paths, host_facts, load_inventory
+from nfq_guard.daemon.settings import Settings
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
@@ -59,4 +60,4 @@ def test_rules_are_compiled_for_the_given_host(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ENDPOINT.replace("HERE", "there"), encoding="utf-8")
     facts = ("facts.json", json.dumps({"node": "there", "interfaces": {}}))
 
-    assert compile_paths((str(tmp_path),), facts).ruleset.wildcard is not None
+    assert compile_paths((str(tmp_path),), facts, Settings()).ruleset.wildcard is not None

@@ -69,3 +69,17 @@ def test_invalid_rules_at_the_start_are_a_no_and_the_kernel_stays_as_it_was(tmp_
         assert daemon.wait() == Exit.NO
         assert daemon.table() == ""
         assert "rules.yaml" in daemon.log
+
+
+def test_rules_that_are_not_there_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    there, state = tmp_path / "there", tmp_path / "state"
+    there.mkdir()
+    paths = [argument for name in ("there", "a", "b") for argument in ("--rules", str(tmp_path / name))]
+    arguments = ["run", *paths, "--state", str(state), "--control", str(tmp_path / "run" / "control.sock")]
+    result = subprocess.run(
+        [sys.executable, "-m", "nfq_guard", *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == Exit.NO
+    assert result.stderr.count("there is no such file or folder") == 2
+    assert list(tmp_path.iterdir()) == [there]

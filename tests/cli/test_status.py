@@ -131,6 +131,23 @@ def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
     assert "queue 6: served by nobody" in words
 
 
+def test_no_name_commands_the_terminal(guard: Guard) -> None:
+    hostile = "\x1b]0;pwn\a\x9b31m"
+
+    def spoiled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: spoiled(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [spoiled(item) for item in value]
+        return value + hostile if isinstance(value, str) else value
+
+    guard.answer = spoiled({**ANSWER, "load_errors": ["a.yaml"]})
+    result = CliRunner().invoke(cli, ["status", "--control", guard.path])
+
+    assert all(line.isprintable() for line in result.output.splitlines())
+    assert r"web\u001b]0;pwn\u0007\u009b31m" in result.output
+
+
 def test_a_guard_that_does_not_enforce_is_a_no(guard: Guard) -> None:
     guard.answer = {**ANSWER, "ready": False, "detail": "no worker", "load_errors": ["a.yaml:1: error: [x]"]}
     code, output = ask(guard)

@@ -86,3 +86,17 @@ def test_an_endpoint_is_down_when_an_interface_it_governs_is() -> None:
     facts = HostFacts("host-a", {"eth0": Interface("eth0", up=False)})
 
     assert governed(facts, host_endpoint()).status == {"hep": "down"}
+
+
+def test_an_interface_that_is_named_but_not_there_has_its_endpoint_waiting() -> None:
+    result = governed(
+        FACTS, host_endpoint("b", interfaceName="eth9"), host_endpoint("a", interfaceName="eth9")
+    )
+
+    assert {name: endpoint.name for name, endpoint in result.absent.items()} == {"eth9": "a"}
+    assert names(result) == {}
+    assert result.status == {"a": "error", "b": "error"}
+
+
+def test_nobody_waits_for_a_workload_interface() -> None:
+    assert governed(FACTS, host_endpoint(interfaceName="cali9")).absent == {}

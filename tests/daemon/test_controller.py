@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,94 @@ def test_changes_in_quick_succession_end_with_the_last(space: Space, tmp_path: P
 
         until(lambda: last(daemon), "the last")
         assert daemon.log.count("policy in force") < 40
+
+
+def test_an_interface_whose_name_is_not_text_harms_nothing_live_or_at_start(
+    space: Space, tmp_path: Path
+) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        space.ip("link", "add", "\udcff\udcfe", "type", "veth", "peer", "name", "b\udcff")
+        with daemon.change():
+            daemon.write(endpoint("lo"), policy(tcp(81, 9091)))
+        assert daemon.stop() == 0
+        assert daemon.start().stop() == 0
+
+        assert "internal error" not in daemon.log
+
+
+BROKEN_HOST = """
+import os
+from nfq_guard.adapters import host
+sound = host._interfaces
+def broken(*facts):
+    if os.path.exists({flag!r}):
+        raise TypeError("a bug")
+    return sound(*facts)
+host._interfaces = broken
+"""
+
+
+def broken(base: Path) -> tuple[Path, dict[str, str]]:
+    """Return a flag file, and the environment of a daemon that has a bug while the flag is there."""
+    site, flag = base / "site", base / "flag"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(BROKEN_HOST.format(flag=str(flag)))
+    return flag, {"PYTHONPATH": str(site)}
+
+
+def test_a_bug_in_a_callback_is_said_once_and_what_it_missed_is_made_up_for(
+    space: Space, tmp_path: Path
+) -> None:
+    flag, environment = broken(tmp_path)
+    with Daemon(space, tmp_path, environment=environment) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        flag.touch()
+        space.ip("link", "add", "new0", "type", "veth", "peer", "name", "new1")
+        until(lambda: "internal error, going on" in daemon.log, "it is said")
+        with daemon.change():
+            daemon.write(endpoint("lo"), endpoint("'*'", name="all"), policy(tcp(81, 9091)))
+        daemon.write(endpoint("lo"), policy(tcp(81, 9091)), by_address())
+        flag.unlink()
+        space.ip("address", "add", "10.5.0.1/32", "dev", "new0")
+
+        until(lambda: "new0" in str(daemon.status()["endpoints"]), "it is made up for")
+        assert daemon.log.count("internal error") == 1
+
+
+def by_address() -> str:
+    return endpoint(name="new").replace("interfaceName: eth0", "expectedIPs: [10.5.0.1]")
+
+
+def test_a_bug_at_the_start_ends_it_with_a_code_that_is_started_again(space: Space, tmp_path: Path) -> None:
+    flag, environment = broken(tmp_path)
+    with Daemon(space, tmp_path, environment=environment) as daemon:
+        daemon.write(BASIC)
+        flag.touch()
+        daemon.start(wait=False)
+
+        assert daemon.wait() == 70
+        assert "TypeError: a bug" in daemon.log
+
+
+def test_thousands_of_interfaces_are_no_trouble(space: Space, tmp_path: Path) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        worker = daemon.worker()
+        names = [(f"interface-{n:04}a", f"interface-{n:04}b") for n in range(3000)]
+        links = "".join(f"link add {one} type veth peer name {other}\n" for one, other in names)
+        space.run("ip", "-batch", "-", text=links, timeout=60)
+        with daemon.change():
+            daemon.write(endpoint("lo"), policy(tcp(81, 9091)))
+
+        assert daemon.worker() == worker
+        assert daemon.metric("nfq_guard_worker_restarts_total") == 0
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: daemon.worker() not in {0, worker} and daemon.ready(), "another worker")
+        assert daemon.metric("nfq_guard_worker_restarts_total") == 1
 
 
 def last(daemon: Daemon) -> bool:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +116,116 @@ def test_what_the_kernel_refuses_the_workers_forget_again(rig: Rig, refusing: Pa
     assert enforcer.ruleset.generation == 1
     assert rig.pool.up() == {10: True}
     assert rig.table.installed_generation() == 1
+
+
+@pytest.fixture
+def nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shell script that is run ahead of each nft: what it says there goes."""
+    tools = tmp_path / "wrapped"
+    tools.mkdir()
+    before, wrapper = tools / "before", tools / "nft"
+    before.write_text("")
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    wrapper.write_text(f'#!/bin/sh\nPATH={path}\n. {before}\nexec nft "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tools}:{path}")
+    return before
+
+
+LOADS = 'case "$*" in *-f*) '
+FAILURES = {
+    "refused once": LOADS + "rm {once} && exit 1;; esac",
+    "refused twice": LOADS + "rm {once} && exit 1; rm {twice} && exit 1;; esac",
+    "done, and yet a failure is reported": LOADS + 'rm {once} && nft "$@"; exit 1;; esac',
+    "done, and never heard of again": LOADS
+    + 'rm {once} && nft "$@" && exit 1; esac; [ -e {once} ] || exit 1',
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_a_number_never_stands_for_two_policies_however_a_change_fails(
+    rig: Rig, nft: Path, tmp_path: Path, failure: str
+) -> None:
+    enforcer = rig.begin()
+    policies: dict[int, set[int]] = {1: {80}}
+
+    for port in (81, 82, 83):
+        once, twice = tmp_path / "once", tmp_path / "twice"
+        once.touch()
+        twice.touch()
+        nft.write_text(failure.format(once=once, twice=twice))
+        with pytest.raises(NotEnforcedError):
+            enforcer.change(ruleset(port))
+        nft.write_text("")
+        found = rig.table.installed_generation()
+        assert found is not None
+        policies.setdefault(found, set()).add(80)
+        if enforcer.table_trouble:
+            enforcer.reinstall()
+        assert enforcer.table_present()
+        assert enforcer.ruleset is not None
+        policies.setdefault(enforcer.ruleset.generation, set()).add(80)
+    enforcer.change(ruleset(84))
+
+    assert enforcer.ruleset is not None
+    assert enforcer.ruleset.generation not in policies
+    assert enforcer.table_present()
+
+
+def marked(mark: int) -> list[int]:
+    """Leave one tracked connection with this mark in the namespace, and return the marks of all."""
+    pinned = ["conntrack", "-I", "-p", "udp", "-s", "10.0.0.2", "-d", "10.0.0.1", "--sport", "7"]
+    subprocess.run([*pinned, "--dport", "80", "-t", "100", "-m", str(mark)], check=True, capture_output=True)
+    return marks()
+
+
+def marks() -> list[int]:
+    listed = subprocess.run(["conntrack", "-L"], check=True, capture_output=True, text=True).stdout
+    return [int(mark) for mark in re.findall(r"mark=(\d+)", listed)]
+
+
+def test_where_the_kernel_takes_nothing_all_connections_are_judged_again(rig: Rig, refusing: Path) -> None:
+    enforcer = rig.begin()
+    assert marked(1 << 28 | 5) == [1 << 28 | 5]
+    refusing.touch()
+
+    with pytest.raises(NotEnforcedError):
+        enforcer.change(ruleset(81))
+
+    assert marks() == [5]
+
+
+def test_a_refused_change_leaves_no_connection_with_the_generation_in_force(rig: Rig, nft: Path) -> None:
+    enforcer = rig.begin()
+    assert marked(1 << 28) == [1 << 28]
+    nft.write_text(f"{LOADS} rm {nft.parent}/once && exit 1;; esac")
+    (nft.parent / "once").touch()
+
+    with pytest.raises(NotEnforcedError):
+        enforcer.change(ruleset(81))
+
+    assert enforcer.ruleset is not None
+    assert enforcer.ruleset.generation == rig.table.installed_generation() == 3
+    assert {mark >> 28 for mark in marks()} == {1}
+
+
+@pytest.mark.parametrize("damage", ["delete chain inet nfq_guard output", "flush chain inet nfq_guard input"])
+def test_a_damaged_table_hands_on_its_generation_and_its_connections_are_judged_again(
+    rig: Rig, tmp_path: Path, damage: str
+) -> None:
+    rig.begin()
+    marked(2 << 28)
+    rig.pool.stop()
+    subprocess.run(["nft", damage], check=True)
+    (tmp_path / "next").mkdir()
+    successor = Rig(tmp_path / "next")
+
+    enforcer = successor.begin()
+
+    assert enforcer.ruleset is not None
+    assert enforcer.ruleset.generation == 2
+    assert marks() == [0]
+    successor.close()
 
 
 def test_a_first_table_that_is_refused_leaves_neither_table_nor_worker(rig: Rig, refusing: Path) -> None:

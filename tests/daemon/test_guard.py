@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -119,3 +120,54 @@ def test_closing_without_stopping_leaves_table_and_worker_in_force(
     for worker in guard.pool._living():
         worker.kill()
         worker.close()
+
+
+def test_a_successor_with_other_mark_bits_clears_those_before_and_its_own(
+    space: Space, settings: Settings, log: Log
+) -> None:
+    settings = replace(settings, metrics="off")
+    first = Guard(settings, log)
+    first.begin(Ruleset("n"))
+    first.close()
+    pinned = ["conntrack", "-I", "-p", "udp", "-s", "10.0.0.2", "-d", "10.0.0.1", "--sport", "7"]
+    subprocess.run(
+        [*pinned, "--dport", "80", "-t", "100", "-m", str(0x1F00_0005)], check=True, capture_output=True
+    )
+
+    second = Guard(replace(settings, connection_mark_mask=0x0F00_0000), log)
+    second.begin(Ruleset("n"))
+
+    listed = subprocess.run(["conntrack", "-L"], check=True, capture_output=True, text=True).stdout
+    assert "mark=5 " in listed
+    assert second.state is not None
+    assert second.state.load_mask() == 0x0F00_0000
+    second.stop()
+    second.close()
+    for worker in first.pool._living():
+        worker.close()
+
+
+def test_a_start_that_fails_does_not_forget_the_workers_left_behind(
+    space: Space, settings: Settings, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, metrics="off")
+    first = Guard(settings, log)
+    first.begin(Ruleset("n"))
+    first.close()
+    second = Guard(settings, log)
+    tool = tmp_path / "nft"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o700)
+
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(StartError):
+            second.begin(Ruleset("n"))
+    second.close()
+
+    third = Guard(settings, log)
+    third.begin(Ruleset("n"))
+    third.stop()
+    third.close()
+    for worker in first.pool._living():
+        assert worker.close() == "SIGKILL"

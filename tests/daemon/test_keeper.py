@@ -126,12 +126,13 @@ def test_files_that_were_tried_already_are_not_tried_again_unless_asked(kept: Ke
 
 
 def test_a_change_of_the_host_uses_the_files_in_force_not_those_that_were_refused(kept: Kept) -> None:
-    kept.write(documents(BASIC, endpoint("wan0", name="wan")))
+    by_address = endpoint(name="wan").replace("interfaceName: eth0", "expectedIPs: [10.0.0.3]")
+    kept.write(documents(BASIC, by_address))
     kept.keeper.begin(FACTS)
     kept.write(BROKEN)
     kept.keeper.reload(FACTS)
 
-    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"wan0": Interface("wan0", (), 3)}))
+    kept.keeper.recompile(HostFacts("guarded", ETH0 | {"wan0": Interface("wan0", ("10.0.0.3",), 3)}))
 
     assert kept.generation == 2
     ruleset = kept.guard.enforcer.ruleset
@@ -161,6 +162,44 @@ def test_an_interface_whose_name_cannot_be_written_refuses_the_change(kept: Kept
     assert kept.generation == 1
     assert "interface-name" in kept.log
     assert kept.guard.telemetry.load_errors
+
+
+@pytest.mark.parametrize("stage", ["decode", "compile"])
+def test_rules_that_hit_a_bug_at_the_start_give_way_to_the_last_good_policy(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    kept.write(BASIC)
+    kept.guard.save_snapshot(kept.guard.compiler.read()[0])
+    kept.write(documents(endpoint(), policy(tcp(81))))
+    sound = getattr(kept.guard.compiler, stage)
+    calls = []
+
+    def broken(*arguments: object) -> object:
+        calls.append(stage)
+        if len(calls) == 1:
+            raise RecursionError("too deep")
+        return sound(*arguments)
+
+    monkeypatch.setattr(kept.guard.compiler, stage, broken)
+
+    assert kept.keeper.begin(FACTS)
+
+    assert "the rules hit a bug of nfq-guard" in kept.log
+    assert "starting with the last good policy" in kept.log
+    assert kept.guard.telemetry.load_errors == ("internal error: RecursionError: too deep",)
+    assert kept.generation == 1
+
+
+def test_without_a_last_good_policy_a_bug_at_the_start_is_no_start(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RecursionError("too deep")
+
+    kept.write(BASIC)
+    monkeypatch.setattr(kept.guard.compiler, "decode", broken)
+
+    assert not kept.keeper.begin(FACTS)
 
 
 def test_a_bug_on_the_way_is_said_and_changes_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

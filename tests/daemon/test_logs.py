@@ -47,6 +47,15 @@ def test_a_value_cannot_forge_a_second_line(pipe: tuple[int, int]) -> None:
     assert os.read(pipe[0], 4096).count(b"\n") == 1
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_value_cannot_command_the_terminal_that_shows_the_log(pipe: tuple[int, int], form: str) -> None:
+    Log(form, fd=pipe[1]).error("rules", name="\x1b]0;pwn\a\x9b31m\x7f\u202e")
+
+    line = os.read(pipe[0], 4096).decode().rstrip("\n")
+    assert line.isprintable()
+    assert r"\u001b]0;pwn\u0007\u009b31m\u007f\u202e" in line
+
+
 @pytest.mark.parametrize(("level", "expected"), [("error", 1), ("warning", 2), ("info", 3), ("debug", 4)])
 def test_only_lines_of_the_least_severity_or_worse_are_written(
     pipe: tuple[int, int], level: str, expected: int

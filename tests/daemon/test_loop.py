@@ -52,6 +52,25 @@ def test_a_callback_may_hang_up_on_another_of_the_same_turn(loop: Loop) -> None:
         os.close(writing)
 
 
+def test_what_a_callback_raises_stops_neither_the_others_nor_the_loop(loop: Loop) -> None:
+    called: list[str] = []
+    faults: list[str] = []
+
+    def broken() -> None:
+        raise ZeroDivisionError("a bug")
+
+    loop.at("broken", 0, broken)
+    loop.at("sound", 0, lambda: called.append("sound"))
+    with pytest.raises(ZeroDivisionError):
+        loop.turn(5)
+    loop.on_fault = lambda error: faults.append(str(error))
+    loop.at("broken", 0, broken)
+    loop.turn(5)
+
+    assert faults == ["a bug"]
+    assert called == ["sound"]
+
+
 def test_timers_run_once_and_the_last_setting_counts(loop: Loop) -> None:
     called: list[str] = []
     loop.at("a", 1000, lambda: called.append("late"))

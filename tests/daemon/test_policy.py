@@ -47,6 +47,20 @@ DIFFERENT = {
 }
 
 
+def test_workloads_make_a_policy_new_only_if_they_change() -> None:
+    workload = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: guarded-k8s-w-eth0, namespace: shop}
+spec: {node: guarded, orchestrator: k8s, pod: w, endpoint: eth0, interfaceName: %s, ipNetworks: [10.1.0.1/32]}
+"""
+    one, other = (documents(BASIC, workload % name) for name in ("cali1", "cali2"))
+
+    assert same_policy(compiled(one), compiled(one))
+    assert not same_policy(compiled(one), compiled(other))
+    assert not same_policy(compiled(one), compiled(BASIC))
+
+
 @pytest.mark.parametrize("other", ALIKE.values(), ids=ALIKE)
 def test_no_new_policy_is(other: Ruleset) -> None:
     assert same_policy(compiled(BASIC), other)

@@ -129,6 +129,22 @@ def test_a_hung_worker_is_killed_even_in_the_middle_of_an_install(tank: Tank) ->
     until(tank.all_up, "all serve the new ruleset")
 
 
+def test_a_worker_that_cannot_read_a_ruleset_is_replaced_without_waiting(tank: Tank) -> None:
+    pool = tank.started()
+    (slot, _) = pool._slots
+    assert slot.worker is not None
+    slot.worker._socket.send(b"rubbish")
+    began = time.monotonic()
+    until(lambda: tank.listen() or slot.worker is None or slot.worker.refusal, "it says so")
+
+    with pytest.raises(WorkerError, match="queue 10 did not take"):
+        pool.install(Ruleset("n", generation=2), ())
+
+    assert time.monotonic() - began < 10
+    assert "not understood" in tank.log_path.read_text()
+    until(tank.all_up, "all serve the new ruleset")
+
+
 def test_a_pause_of_the_whole_machine_is_not_held_against_a_worker(tank: Tank) -> None:
     pool = tank.started()
     pids = pool.pids()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
+from nfq_guard.daemon.privileges import CAP_NET_ADMIN, CAP_SETPCAP, has, reduce_to
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to have something to give up")
@@ -14,6 +14,8 @@ def test_only_what_is_kept_is_left_and_nothing_gives_it_back() -> None:
     child = os.fork()
     if child == 0:
         reduce_to(CAP_NET_ADMIN)
+        assert has(CAP_NET_ADMIN)
+        assert not has(CAP_SETPCAP)
         os.write(writing, Path("/proc/self/status").read_bytes())
         os._exit(0)
     os.waitpid(child, 0)

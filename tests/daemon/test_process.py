@@ -44,7 +44,6 @@ def test_a_worker_takes_a_ruleset_binds_its_queue_and_is_ended(counters: int) ->
     with Namespace() as space, space.entered():
         worker = WorkerProcess(SETUP, counters)
         payload = protocol.store(Ruleset("n", generation=3), protocol.Install(3, ()))
-        assert worker.send(protocol.Interfaces({1: "lo"}))
         assert worker.send_file(payload)
         assert worker.send(protocol.Bind())
 
@@ -82,12 +81,18 @@ def test_a_worker_that_holds_no_queue_ends_with_its_controller(counters: int) ->
 
 
 def test_an_orphan_is_ended_only_if_it_is_the_one_recorded() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    started = start_time(child.pid)
+    pause = [sys.executable, "-c", "import signal; signal.pause()"]
+    child, other = subprocess.Popen([*pause, "nfq_guard.daemon.worker"]), subprocess.Popen(pause)
+    started, others = start_time(child.pid), start_time(other.pid)
     assert started is not None
+    assert others is not None
 
     assert not stop_orphan(WorkerRecord(child.pid, started + 1, 0))
+    assert not stop_orphan(WorkerRecord(other.pid, others, 0))
     assert lives(child.pid)
+    assert lives(other.pid)
+    other.kill()
+    other.wait(5)
     assert stop_orphan(WorkerRecord(child.pid, started, 0))
     assert child.wait(5) == -9
     assert not stop_orphan(WorkerRecord(child.pid, started, 0))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nfq_guard.daemon import protocol
 from nfq_guard.engine.ruleset import CounterKey, Ruleset
+from nfq_guard.kernel.plan import KernelSettings
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +25,8 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
-    sent: list[protocol.Message] = [protocol.Bind(), protocol.Interfaces({1: "lo"}), protocol.Installed(3)]
+    setup = protocol.WorkerSetup(1, 2, KernelSettings(), 3)
+    sent: list[protocol.ToWorker] = [protocol.Bind(), setup, protocol.Bind()]
 
     for message in sent:
         protocol.send(ours, message)
@@ -32,6 +35,45 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.so
     assert [one.message for one in received if one is not None] == sent
     with pytest.raises(BlockingIOError):
         protocol.receive(theirs)
+
+
+def test_answers_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    note = protocol.Note(6, "packet", {"interface": "b\udcff", "sport": 5, "src": "10.0.0.1"})
+    sent: list[protocol.FromWorker] = [protocol.Installed(3), protocol.Bound(), protocol.Refused("why"), note]
+
+    for message in sent:
+        protocol.answer(theirs, message)
+
+    assert [protocol.hear(ours) for _ in sent] == sent
+    with pytest.raises(BlockingIOError):
+        protocol.hear(ours)
+
+
+RUBBISH = [
+    pickle.dumps(protocol.Bound()),
+    b"[]",
+    b"{}",
+    b"7",
+    b'["Bind"]',
+    b'["Installed"]',
+    b'["Installed", "3"]',
+    b'["Note", 6, "x", []]',
+    b'["Refused", {}]',
+    b"[" * 100_000,
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("data", RUBBISH, ids=lambda data: repr(data[:20]))
+def test_what_is_no_answer_of_a_worker_is_refused(
+    ends: tuple[socket.socket, socket.socket], data: bytes
+) -> None:
+    ours, theirs = ends
+    theirs.send(data)
+
+    with pytest.raises(ValueError, match=r"."):
+        protocol.hear(ours)
 
 
 def test_a_ruleset_of_any_size_arrives_at_every_worker(ends: tuple[socket.socket, socket.socket]) -> None:
@@ -66,4 +108,4 @@ def test_a_full_socket_is_an_error_and_never_a_wait(ends: tuple[socket.socket, s
 
 def fill(sock: socket.socket, note: protocol.Note) -> None:
     for _ in range(100_000):
-        protocol.send(sock, note)
+        protocol.answer(sock, note)

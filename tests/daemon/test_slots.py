@@ -64,3 +64,9 @@ def test_no_two_living_rules_share_a_slot_and_no_count_goes_backwards(policies: 
         for slot in counted:
             memory[slot] = memory.read(slot) + 1
         before = dict(table.counts())
+
+
+def test_new_rules_get_their_slots_in_the_order_of_evaluation() -> None:
+    table = SlotTable(16, Memory().read)
+
+    assert table.assign([key(number) for number in (5, 3, 9, 3)]) == (0, 1, 2, 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,10 +91,30 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
 
 
-def test_an_interface_without_endpoint_is_none_of_our_business(bench: Bench) -> None:
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+def test_an_interface_that_nothing_governs_gets_the_fail_mode_and_a_reason(
+    mode: FailMode, answer: int
+) -> None:
+    bench = Bench(mode)
     bench.install(ruleset(tcp(80)))
 
-    assert bench.verdicts.judge(Place(IN, "other0"), packet(81)) == ALLOW
+    for _ in range(2):
+        assert bench.verdicts.judge(Place(IN, "other0"), packet(80)) == answer
+
+    assert {str(reason): count for reason, count in bench.reader.unparsable() if count} == {
+        "unknown-interface": 2
+    }
+    assert bench.verdicts.governs(ETH0)
+    assert not bench.verdicts.governs(Place(IN, "other0"))
+    os.close(bench.descriptor)
+
+
+def test_an_interface_whose_name_is_not_known_is_not_governed_by_a_wildcard(bench: Bench) -> None:
+    one = ruleset(tcp(80))
+    bench.install(replace(one, governed={}, wildcard=one.governed["eth0"]))
+
+    assert bench.verdicts.judge(Place(IN, "eth7"), packet(80)) == ALLOW
+    assert bench.verdicts.judge(Place(IN, ""), packet(80)) == DENY
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])

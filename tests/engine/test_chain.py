@@ -57,8 +57,14 @@ def axis(values: st.SearchStrategy[int]) -> st.SearchStrategy[Intervals | None]:
 
 addresses = st.sampled_from([0, 1, 2, 1000, LAST_ADDRESS[4]])
 ports = st.sampled_from([ABSENT, 0, 1, 443, 65535])
+
+
+def line(families: set[int], criteria: Criteria) -> FlatRule:
+    return FlatRule(Step.DECIDE, dict.fromkeys(families, criteria), ALLOW)
+
+
 lines = st.builds(
-    lambda families, criteria: FlatRule(Step.DECIDE, dict.fromkeys(families, criteria), ALLOW),
+    line,
     st.sets(st.sampled_from([4, 6])),
     st.builds(
         Criteria,

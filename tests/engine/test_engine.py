@@ -91,7 +91,7 @@ def test_a_failsafe_packet_that_reaches_the_queue_is_allowed() -> None:
 def test_an_interface_nobody_governs_is_let_through() -> None:
     assert (
         reason_of(Engine(RULESET).judge(Place(IN, "eth7"), PACKETS["a TCP SYN over IPv4"]))
-        == "allow unmanaged"
+        == "unknown-interface"
     )
 
 
@@ -112,7 +112,7 @@ def test_the_flow_table_keeps_sides_and_interfaces_apart() -> None:
 
     assert reason_of(engine.judge(ETH0, data)) == "allow policy"
     assert reason_of(engine.judge(Place(OUT, out_interface="eth0"), data)) == "deny no-match"
-    assert reason_of(engine.judge(Place(IN, "eth2"), data)) == "allow unmanaged"
+    assert reason_of(engine.judge(Place(IN, "eth2"), data)) == "unknown-interface"
 
 
 def test_a_flood_of_tuples_never_fills_more_than_the_table_and_changes_no_answer() -> None:

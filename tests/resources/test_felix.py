@@ -35,7 +35,8 @@ def is_good(**fields: Any) -> bool:
         "kind": "FelixConfiguration",
         "metadata": {"name": "default"},
     }
-    return not load([Source("felix.json", json.dumps({**document, "spec": fields}).encode())])[1]
+    problems = load([Source("felix.json", json.dumps({**document, "spec": fields}).encode())])[1]
+    return not [problem for problem in problems if problem.code != "no-effect"]
 
 
 def test_the_docs_list_every_field_and_which_have_an_effect(root: Path) -> None:

@@ -84,7 +84,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "missing-field",
         lambda: b"kind: Tier\nspec: {order: " + b"9" * 1_000_000 + b"}",
     ),
-    "an exponent of a million": ("wrong-type", lambda: (TIER % "x").encode() + b"spec: {order: 1e999999}"),
+    "an exponent of a million": ("out-of-range", lambda: (TIER % "x").encode() + b"spec: {order: 1e999999}"),
     "a hundred thousand bad addresses": (
         "bad-net",
         lambda: _set(b", ".join(b"x%d" % n for n in range(100_000))),
@@ -415,3 +415,19 @@ def test_a_null_is_a_field_that_is_not_there() -> None:
 
     assert problems == []
     assert inventory.tiers[0].value.spec.order == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 309, "-" + "9" * 309, "9" * 300, "9" * 5000, "1e999", "0x" + "f" * 300]
+)
+@pytest.mark.parametrize("spec", ["{order: %s}", "{ingress: [{action: Allow, ipVersion: %s}]}"])
+def test_a_number_beyond_all_bounds_is_a_short_problem_with_its_place(spec: str, number: str) -> None:
+    head = (TIER % "x").replace("Tier", "GlobalNetworkPolicy")
+    _, problems = load([Source("huge.yaml", f"{head}spec: {spec % number}".encode())])
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+
+    if number == "9" * 300 and "order" in spec:
+        assert problems == []
+    else:
+        assert [(problem.code, problem.position.line) for problem in errors] == [("out-of-range", 4)]
+        assert len(str(errors[0])) < 250

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from nfq_guard.resources.scalars import PlainScalar, float_text, resolve
+from nfq_guard.resources.scalars import PlainScalar, float_text, resolve, too_large
 
 PLAIN: dict[str, object] = {
     "": None, "~": None, "null": None, "NULL": None, "nUll": "nUll",
@@ -63,3 +63,22 @@ def test_text_of_scalars_and_whether_it_is_what_the_file_shows() -> None:
         assert isinstance(value, bool | int | float)
         scalar = PlainScalar(value, raw, 1, 1)
         assert (scalar.text, scalar.faithful) == (text, faithful)
+
+
+HUGE = {
+    "the last float": ("9" * 308, float("9" * 308), False),
+    "an integer beyond floats": ("9" * 309, "9" * 309, True),
+    "one below them": ("-" + "9" * 309, "-" + "9" * 309, True),
+    "an exponent beyond floats": ("1e400", "1e400", True),
+    "hexadecimal beyond 64 bits": ("0x" + "f" * 17, "0x" + "f" * 17, True),
+    "more digits than are read": ("9" * 401, "9" * 401, True),
+    "text": ("eth0", "eth0", False),
+    "text of digits and dots": ("10.0.0.1", "10.0.0.1", False),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_a_number_that_nothing_can_hold_is_text_and_known_as_too_large(case: str) -> None:
+    raw, expected, large = HUGE[case]
+
+    assert (resolve(raw), too_large(raw)) == (expected, large)

@@ -72,8 +72,8 @@ class Worker:
         with space.entered():
             self.reader = QueueReader(queue, self._judge, settings, max_length=max_length)
         self._wake_read, self._wake_write = os.pipe()
-        self._awake = threading.Event()
-        self._awake.set()
+        self._turn = threading.Lock()
+        self._paused = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
@@ -85,12 +85,15 @@ class Worker:
         self.close()
 
     def pause(self) -> None:
-        """Stop answering, while staying bound: a hung worker."""
-        self._awake.clear()
+        """Stop answering, while staying bound: a hung worker. No packet is under way on return."""
+        self._paused = self._turn.acquire(timeout=10)
+        assert self._paused
 
     def resume(self) -> None:
         """Answer again."""
-        self._awake.set()
+        if self._paused:
+            self._paused = False
+            self._turn.release()
 
     def count(self, port: int, side: Side | None = None) -> int:
         """Return how often the kernel asked about packets to a port."""
@@ -101,7 +104,7 @@ class Worker:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._awake.set()
+        self.resume()
         os.write(self._wake_write, b"x")
         self._thread.join(10)
         self.reader.close()
@@ -121,13 +124,13 @@ class Worker:
         poller.register(self._wake_read, select.POLLIN)
         while not self._ended.is_set():
             poller.poll()
-            self._awake.wait()
-            if self._ended.is_set():
-                return
-            try:
-                self.reader.run()
-            except ValueError as error:  # what tests make judges raise
-                self.errors.append(error)
+            with self._turn:
+                if self._ended.is_set():
+                    return
+                try:
+                    self.reader.run()
+                except ValueError as error:  # what tests make judges raise
+                    self.errors.append(error)
 
 
 class Bench:
@@ -197,12 +200,15 @@ def listener(end: netns.End, port: int, family: int = 4, bind: str | None = None
 
 
 def connects(
-    end: netns.End, to: str, port: int, *, timeout: float = SHORT, mark: int = 0
+    end: netns.End, to: str, port: int, *, timeout: float = SHORT, mark: int = 0, source: int = 0
 ) -> socket.socket | None:
     """Return a connected TCP socket, None if the other side stays silent."""
     made = end.namespace.socket(socket.AF_INET6 if ":" in to else socket.AF_INET)
     if mark:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+    if source:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("", source))
     made.settimeout(timeout)
     try:
         made.connect((to, port))

@@ -86,6 +86,7 @@ class Daemon:
         *flags: str,
         rules: Path | None = None,
         environment: dict[str, str] | None = None,
+        own_host_name: str = "",
     ) -> None:
         """Keep everything of this daemon under `base`; nothing is started yet."""
         self.space = space
@@ -97,6 +98,8 @@ class Daemon:
         self.state = base / "state"
         self.log_path = base / "log"
         self._flags = flags
+        renamed = ("unshare", "--uts", "sh", "-c", f'hostname {own_host_name}; exec "$@"', "sh")
+        self._own: tuple[str, ...] = renamed if own_host_name else ()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("NFQ_GUARD_")}
         self._environment = inherited | (environment or {})
         self.process: subprocess.Popen[bytes] | None = None
@@ -132,6 +135,7 @@ class Daemon:
     def start(self, *, wait: bool = True) -> Self:
         """Start `nfq-guard run`, and wait until it enforces."""
         command = [
+            *self._own,
             *(sys.executable, "-m", "nfq_guard", "run"),
             *("--rules", str(self.rules), "--node", NODE, "--state", str(self.state)),
             *("--control", str(self.control), "--metrics", f"127.0.0.1:{METRICS_PORT}", *self._flags),

@@ -8,7 +8,7 @@ of (text, predicate) pairs, so that not even their parser is shared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -82,7 +82,7 @@ def original(flow: Resource) -> Resource:
 class Oracle:
     """Answers for one set of resources on one host."""
 
-    def __init__(self, resources: list[Resource], facts: Mapping[str, Any]) -> None:
+    def __init__(self, resources: Sequence[Resource], facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self.heps = [item for item in resources if item["kind"] == "HostEndpoint"]
         self.weps = [item for item in resources if item["kind"] == "WorkloadEndpoint"]
@@ -167,7 +167,7 @@ class Oracle:
             )
             for wep in self.weps
         ]
-        sets = [
+        sets: list[tuple[dict[str, str], list[Any], list[Resource]]] = [
             (
                 {**item["metadata"].get("labels", {}), **in_namespace(item)},
                 [ip_network(text, strict=False) for text in item["spec"].get("nets", [])],
@@ -348,7 +348,7 @@ class Oracle:
         if hep is None:
             return {"verdict": "allow", "reason": "unmanaged"}
         own = self.specific(interface)
-        untracked = own and self.early_stage("untracked", original(flow), own, "egress")
+        untracked = self.early_stage("untracked", original(flow), own, "egress") if own else None
         return untracked or self.normal(flow, hep, "egress")
 
     def workload_to_host(self, flow: Resource, interface: str) -> dict[str, Any]:
@@ -392,8 +392,13 @@ class Oracle:
             asked = in_wep or out_wep or self.forward_policies(in_hep, out_hep)
             if known and (known["verdict"] == "allow" or asked):
                 return {"stage": "forward", **known}
-        allowed = before
-        steps = []
+        return self.cross(flow, before, (in_hep, in_wep), (out_wep, out_hep))
+
+    def cross(self, flow: Resource, before: Any, incoming: Any, outgoing: Any) -> dict[str, Any]:
+        """Ask every endpoint at which a forwarded packet comes by."""
+        (in_hep, in_wep), (out_wep, out_hep) = incoming, outgoing
+        allowed: dict[str, Any] | None = before
+        steps: list[Callable[[], Any]] = []
         if in_hep and not before:
             steps.append(lambda: self.early_stage("forward", flow, in_hep, "ingress"))
         if in_wep:

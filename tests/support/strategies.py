@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from oracle import SELECTORS
+
+if TYPE_CHECKING:
+    from random import Random
 
 NODE = "host-a"
 FACTS = {
@@ -126,13 +128,26 @@ def icmp_fields() -> st.SearchStrategy[dict[str, int]]:
 rule_lists = st.lists(rules(), max_size=4)
 
 
+def staged(spec: dict[str, Any], stage: str) -> None:
+    """Make a policy one of a stage."""
+    if stage != "normal":
+        spec["applyOnForward"] = True
+    if stage == "untracked":
+        spec["doNotTrack"] = True
+    if stage == "pre-dnat":
+        spec["preDNAT"] = True
+        spec.pop("egress", None)
+        spec.pop("types", None)
+
+
 @st.composite
 def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = {"selector": draw(st.sampled_from([""] * 10) | selectors)}
     for side in ("ingress", "egress"):
         found = draw(rule_lists)
-        if found or draw(st.booleans()):
-            spec[side] = found
+        if not found and not draw(st.booleans()):
+            continue
+        spec[side] = found
     if draw(st.booleans()):
         spec["types"] = draw(some(["Ingress", "Egress"]))
     if draw(st.booleans()):
@@ -143,15 +158,7 @@ def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
         return {"kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
     if draw(st.integers(0, 7)) == 0:
         spec["namespaceSelector"] = draw(st.sampled_from(["all()", "has(team)", "!has(team)"]))
-    stage = draw(st.sampled_from(["normal", "normal", "forward", "forward", "pre-dnat", "untracked"]))
-    if stage != "normal":
-        spec["applyOnForward"] = True
-    if stage == "untracked":
-        spec["doNotTrack"] = True
-    if stage == "pre-dnat":
-        spec["preDNAT"] = True
-        spec.pop("egress", None)
-        spec.pop("types", None)
+    staged(spec, draw(st.sampled_from(["normal", "normal", "forward", "forward", "pre-dnat", "untracked"])))
     return {"kind": "GlobalNetworkPolicy", "metadata": {"name": name}, "spec": spec}
 
 
@@ -276,6 +283,11 @@ def felix_configurations(draw: st.DrawFn, name: str) -> dict[str, Any]:
     if draw(st.booleans()):
         spec["defaultEndpointToHostAction"] = draw(st.sampled_from(["Drop", "Accept", "Return"]))
     return {"kind": "FelixConfiguration", "metadata": {"name": name}, "spec": spec}
+
+
+def flows() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a flow, see `random_flow`."""
+    return st.randoms(use_true_random=False).map(random_flow)
 
 
 def random_flow(chance: Random) -> dict[str, Any]:

@@ -340,6 +340,42 @@ def test_a_start_with_bad_rules_falls_back_to_the_last_good_policy(site: Site) -
     assert "last good policy" in daemon.log
 
 
+def test_a_host_that_is_renamed_stays_guarded(tmp_path: Path) -> None:
+    """`hostname` in a namespace of our own for names; the machine's stays what it is."""
+    with pair() as ends:
+        site = Site(ends, tmp_path)
+        with Daemon(site.guarded.namespace, tmp_path, "--node", "", own_host_name="guarded") as daemon:
+            site.daemon = daemon
+            daemon.start()
+            assert site.enforces()
+
+            assert daemon.process is not None
+            in_its_own = ("nsenter", "--uts", f"--target={daemon.process.pid}")
+            site.guarded.namespace.run(*in_its_own, "hostname", "another")
+            with daemon.change():
+                daemon.write(endpoint(), policy(tcp(OPEN), tcp(1)))
+            site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
+
+            assert site.enforces()
+            assert daemon.status()["node"] == "guarded"
+        for server in site.servers:
+            server.close()
+
+
+def test_a_guard_whose_endpoints_are_all_for_others_says_so_and_takes_it_back(site: Site) -> None:
+    elsewhere = BASIC.replace("node: guarded", "node: other")
+    site.daemon.write(elsewhere)
+    daemon = site.daemon.start()
+    says = "nothing is guarded, no host endpoint is for this node (guarded)"
+
+    assert says in daemon.get("/readyz")[1]
+    assert says in daemon.status()["detail"]
+    with daemon.change():
+        daemon.write(BASIC)
+    until(lambda: says not in daemon.get("/readyz")[1], "it is taken back")
+    assert site.enforces()
+
+
 # -- the kernel says no --------------------------------------------------------
 
 REFUSING_NFT = """#!/bin/sh
@@ -352,13 +388,13 @@ exec nft "$@"
 """
 
 
-def refusing_nft(base: Path) -> tuple[Path, dict[str, str]]:
+def refusing_nft(base: Path, text: str = REFUSING_NFT) -> tuple[Path, dict[str, str]]:
     """Return a flag file and an environment whose nft refuses every change while the flag is there."""
     flag, tools = base / "refuse", base / "tools"
     tools.mkdir()
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     script = tools / "nft"
-    script.write_text(REFUSING_NFT.format(flag=flag, path=path))
+    script.write_text(text.format(flag=flag, path=path))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return flag, {"PATH": f"{tools}:{path}"}
 
@@ -382,6 +418,60 @@ def test_a_table_that_the_kernel_refuses_leaves_the_policy_before_in_kernel_and_
         assert site.connects(SHUT)
 
 
+HELD_NFT = """#!/bin/sh
+PATH={path}
+if [ "$1" = -f ] && [ -e {flag} ]; then
+    while [ -e {flag}.hold ]; do sleep 0.02; done
+    [ -e {flag}.always ] || rm -f {flag}
+    exit 1
+fi
+exec nft "$@"
+"""
+
+
+@pytest.mark.parametrize("how_often", ["once", "always"])
+def test_what_a_refused_change_allowed_meanwhile_is_not_remembered(tmp_path: Path, how_often: str) -> None:
+    flag, environment = refusing_nft(tmp_path, HELD_NFT)
+    with sited(tmp_path, environment=environment) as site:
+        daemon = site.daemon.start()
+        for suffix in ("", ".hold", f".{how_often}"):
+            Path(f"{flag}{suffix}").touch()
+        with connect(site.peer, site.guarded, OPEN) as allowed:
+            # The workers have the policy, the kernel is about to say no.
+            allow_both(site)
+            until(lambda: connects(site.peer, site.guarded, SHUT), "the workers decide by it")
+            with connect(site.peer, site.guarded, SHUT) as refused:
+                assert echoes(refused)
+                Path(f"{flag}.hold").unlink()
+                until(lambda: daemon.metric("nfq_guard_config_load_error") == 1, "the refusal shows")
+
+                refused.settimeout(1)
+                assert not echoes(refused)
+            assert echoes(allowed)
+
+
+def test_a_table_that_cannot_be_removed_keeps_its_workers_and_the_next_start_takes_them_over(
+    tmp_path: Path,
+) -> None:
+    flag, environment = refusing_nft(tmp_path)
+    with sited(tmp_path, environment=environment) as site:
+        daemon = site.daemon.start()
+        worker = daemon.worker()
+        flag.touch()
+
+        assert daemon.stop() == 3
+
+        assert "table not removed" in daemon.log
+        assert daemon.recorded_workers() == [worker]
+        assert site.connects(OPEN)
+        with pytest.raises(OSError, match="timed out"):
+            connect(site.peer, site.guarded, SHUT, timeout=0.3)
+        flag.unlink()
+        assert daemon.start().stop() == 0
+        assert daemon.table() == ""
+        assert not lives(worker)
+
+
 def test_a_first_table_that_the_kernel_refuses_refuses_the_start(tmp_path: Path) -> None:
     flag, environment = refusing_nft(tmp_path)
     with sited(tmp_path, environment=environment) as site:
@@ -402,6 +492,8 @@ TAMPERING = {
     "the chain that queues emptied": "flush chain inet nfq_guard to_queue",
     "the interface taken out": 'delete element inet nfq_guard managed { "eth0" }',
     "a rule put in front": "insert rule inet nfq_guard guard_in accept",
+    "a base chain told to drop": "chain inet nfq_guard input { policy drop; }",
+    "the table put to sleep": "table inet nfq_guard { flags dormant; }",
 }
 
 
@@ -563,6 +655,56 @@ def test_workers_and_table_outlive_a_killed_controller_and_the_next_one_adopts_t
     assert not lives(worker)
 
 
+def test_a_refused_start_leaves_what_a_killed_controller_left_and_the_next_one_adopts_it(site: Site) -> None:
+    daemon = site.daemon.start()
+    worker = daemon.worker()
+    with connect(site.peer, site.guarded, OPEN) as live:
+        assert echoes(live)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        table = daemon.table()
+        (daemon.state / "last-good.json").unlink()
+        daemon.write(BROKEN)
+
+        daemon.start(wait=False)
+
+        assert daemon.wait() == 1
+        assert chains_of(daemon.table()) == chains_of(table) != ""
+        assert daemon.recorded_workers() == [worker]
+        assert lives(worker)
+        assert echoes(live)
+        daemon.write(BASIC)
+        daemon.start()
+        assert site.enforces()
+    assert not lives(worker)
+
+
+def test_a_refused_start_of_a_second_daemon_leaves_the_first_ones_table_and_connections(
+    site: Site, tmp_path: Path
+) -> None:
+    daemon = site.daemon.start()
+    flags = ("--metrics", "off", "--queue", "7")
+    with (
+        connect(site.peer, site.guarded, OPEN) as live,
+        Daemon(site.guarded.namespace, tmp_path / "second", *flags) as second,
+    ):
+        assert echoes(live)
+        second.write(BROKEN)
+
+        second.start(wait=False)
+
+        assert second.wait() == 1
+        marks = site.guarded.namespace.run("conntrack", "-L", "-p", "tcp", "--dport", str(OPEN)).stdout
+        assert f"mark={1 << 28}" in marks
+    assert site.enforces()
+    assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
+
+
+def chains_of(table: str) -> str:
+    """Return a listed table from its sets on: counters move."""
+    return table[table.find("\tset ") :]
+
+
 def base_chains(site: Site) -> list[str]:
     listed = site.guarded.namespace.run("nft", "-a", "list", "chains").stdout
     return sorted(line.strip() for line in listed.splitlines() if "handle" in line)
@@ -623,16 +765,21 @@ def test_the_service_manager_is_told(site: Site, tmp_path: Path) -> None:
 # -- the host changes ----------------------------------------------------------
 
 
-def test_an_interface_that_appears_is_guarded_as_soon_as_it_is_there(site: Site) -> None:
+def test_an_interface_that_appears_is_guarded_from_its_first_packet(site: Site) -> None:
     site.daemon.write(BASIC, endpoint("late0", name="late"))
     daemon = site.daemon.start()
     assert daemon.metric("nfq_guard_endpoints", status="error") == 1
+    assert daemon.process is not None
 
-    with daemon.change(), Namespace() as third:
+    with Namespace() as third:
+        # Nobody hears of the interface: neither is a moment left open, nor must anybody hear.
+        daemon.process.send_signal(signal.SIGSTOP)
         ends = link(site.guarded.namespace, third, names=("late0", "eth0"), subnet=79)
-        until(lambda: daemon.metric("nfq_guard_endpoints", status="up") == 2, "the endpoint is up")
-
         assert connects(ends[1], ends[0], OPEN)
+        with pytest.raises(TimeoutError):
+            connect(ends[1], ends[0], SHUT, timeout=0.5)
+        daemon.process.send_signal(signal.SIGCONT)
+        until(lambda: daemon.metric("nfq_guard_endpoints", status="up") == 2, "the endpoint is up")
         assert is_denied(daemon, ends[1], ends[0], SHUT)
     until(lambda: daemon.metric("nfq_guard_endpoints", status="error") == 1, "it is gone again")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import netns
 import pytest
-from bench import ENDPOINT, Bench, address, bench, connects, hears, listener, udp
+from bench import ENDPOINT, SHORT, Bench, address, bench, connects, hears, listener, udp
 
 from nfq_guard.adapters.nfqueue import ALLOW, DENY
 from nfq_guard.adapters.tablewatch import TableWatch
@@ -53,17 +53,23 @@ def here() -> Iterator[Bench]:
         yield made
 
 
+def _patience(expected: bool) -> float:  # noqa: FBT001
+    """Return how long to wait: only for silence is the time short."""
+    return 5 if expected else SHORT
+
+
 @FAMILIES
 def test_failsafe_ports_work_with_nobody_at_the_queue(here: Bench, family: int) -> None:
     host = address(here.guarded, family)
     for port, reached in ((22, True), (2222, True), (3333, False), (80, False), (68, False)):
         with listener(here.guarded, port, family):
-            assert bool(connects(here.peer, host, port)) is reached
+            assert bool(connects(here.peer, host, port, timeout=_patience(reached))) is reached
     resolver, client = udp(here.peer, family, 53), udp(here.guarded, family)
     client.sendto(b"name?", (address(here.peer, family), 53))
     assert hears(resolver, timeout=5) == b"name?"
     with listener(here.peer, 179, family):
-        assert bool(connects(here.guarded, address(here.peer, family), 179)) is (family == 4)
+        connected = connects(here.guarded, address(here.peer, family), 179, timeout=_patience(family == 4))
+        assert bool(connected) is (family == 4)
     counted = here.counters()
     assert counted["failsafe_in"] == 2
     assert counted["failsafe_out"] == (2 if family == 4 else 1)
@@ -266,7 +272,7 @@ def test_a_flushed_ruleset_is_heard_and_the_table_put_back(here: Bench) -> None:
         guarded.nft("flush ruleset\n")
         assert select.select([watch], [], [], 5)[0]
         assert watch.deleted()
-        assert connects(here.peer, here.guarded.v4, 80)
+        assert connects(here.peer, here.guarded.v4, 80, timeout=5)
         here.install(FAILSAFES)
         assert connects(here.peer, here.guarded.v4, 80) is None
     watch.close()
@@ -299,7 +305,8 @@ def test_two_guards_in_two_namespaces_do_not_disturb_each_other() -> None:
             allow.decide = lambda _: ALLOW
             for here, reached in ((one, False), (other, True)):
                 with listener(here.guarded, 80):
-                    assert bool(connects(here.peer, here.guarded.v4, 80)) is reached
+                    connected = connects(here.peer, here.guarded.v4, 80, timeout=_patience(reached))
+                    assert bool(connected) is reached
             with one.guarded.namespace.entered():
                 one.table.remove()
             with other.guarded.namespace.entered():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import pytest
 from bench import ENDPOINT, SHORT, Bench, Worker, address, bench, connects, hears, listener, udp
 
 from nfq_guard.adapters.nfqueue import ALLOW, DENY
-from nfq_guard.engine.ruleset import Options, Ruleset
+from nfq_guard.engine.ruleset import Failsafe, Options, Ruleset
 from nfq_guard.kernel.plan import EstablishedFlows, KernelSettings
+from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side
 
 if TYPE_CHECKING:
@@ -213,3 +215,47 @@ def _tcp(here: Bench, flags: int) -> bytes:
 
 def test_silence_means_denied_within_the_time_tests_wait() -> None:
     assert SHORT < 1  # the first retransmission of a lost SYN comes after one second
+
+
+@FAMILIES
+def test_a_session_to_a_failsafe_port_older_than_the_guard_goes_on_though_our_side_speaks_first(
+    family: int,
+) -> None:
+    failsafes = (Failsafe(6, 22),)
+    with bench() as here, _session(here, family, 22) as (client, server):
+        here.install(Ruleset("node", {"eth0": ENDPOINT}, failsafe_inbound=failsafes))
+        with here.worker() as worker:
+            worker.decide = lambda _: DENY
+            server.sendall(b"prompt")
+            assert hears(client, timeout=5) == b"prompt"
+            _exchange(client, server)
+
+
+def test_nobody_opens_a_connection_from_a_failsafe_port() -> None:
+    with bench() as here, listener(here.peer, 80):
+        here.install(Ruleset("node", {"eth0": ENDPOINT}, failsafe_inbound=(Failsafe(6, 22),)))
+        with here.worker() as worker:
+            worker.decide = lambda _: DENY
+            assert connects(here.guarded, here.peer.v4, 80, source=22) is None
+            assert worker.count(80) > 0
+
+
+def test_a_failsafe_net_holds_for_sessions_older_than_the_guard_too() -> None:
+    elsewhere = (Failsafe(6, 22, parse_net("192.0.2.0/24")),)
+    with bench() as here, _session(here, 4, 22) as (client, server):
+        here.install(Ruleset("node", {"eth0": ENDPOINT}, failsafe_inbound=elsewhere))
+        with here.worker() as worker:
+            worker.decide = lambda _: DENY
+            server.sendall(b"prompt")
+            assert hears(client) is None
+
+
+@contextlib.contextmanager
+def _session(here: Bench, family: int, port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yield both ends of a connection to the guarded side that no conntrack has seen."""
+    with listener(here.guarded, port, family) as server:
+        client = connects(here.peer, address(here.guarded, family), port, timeout=5)
+        assert client is not None
+        accepted, _ = server.accept()
+        with client, accepted:
+            yield client, accepted

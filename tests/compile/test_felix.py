@@ -1,0 +1,131 @@
+"""Which FelixConfiguration is in force, and what its lists of interfaces mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policy import inventory_of, resource
+
+from nfq_guard.compile.felix import effective_felix, excluded, workload_prefixes
+from nfq_guard.resources import FelixConfigurationSpec
+
+NODE = "host-a"
+
+
+def felix(name: str, **spec: Any) -> dict[str, Any]:
+    return resource("FelixConfiguration", name, **spec)
+
+
+PRECEDENCE: dict[str, tuple[list[dict[str, Any]], tuple[str, bool, int | None]]] = {
+    "no configuration is Calico's defaults": ([], ("cali", False, None)),
+    "the default one holds for every node": (
+        [felix("default", interfacePrefix="tap", disableConntrackInvalidCheck=True)],
+        ("tap", True, None),
+    ),
+    "the node's own needs no default one": (
+        [felix("node.host-a", interfacePrefix="tap")],
+        ("tap", False, None),
+    ),
+    "the node's own wins, wherever it stands": (
+        [felix("node.host-a", interfacePrefix="veth"), felix("default", interfacePrefix="tap")],
+        ("veth", False, None),
+    ),
+    "what the node's own does not set is the default one's": (
+        [felix("default", interfacePrefix="tap"), felix("node.host-a", disableConntrackInvalidCheck=True)],
+        ("tap", True, None),
+    ),
+    "a value that is Calico's default is set all the same": (
+        [
+            felix("default", interfacePrefix="tap", disableConntrackInvalidCheck=True),
+            felix("node.host-a", interfacePrefix="cali", disableConntrackInvalidCheck=False),
+        ],
+        ("cali", False, None),
+    ),
+    "an empty text sets nothing": (
+        [felix("default", interfacePrefix="tap"), felix("node.host-a", interfacePrefix="")],
+        ("tap", False, None),
+    ),
+    "an empty list is a setting": (
+        [
+            felix("default", failsafeInboundHostPorts=[{"protocol": "TCP", "port": 22}]),
+            felix("node.host-a", failsafeInboundHostPorts=[]),
+        ],
+        ("cali", False, 0),
+    ),
+    "lists are not joined": (
+        [
+            felix("default", failsafeInboundHostPorts=[{"protocol": "TCP", "port": 22}]),
+            felix("node.host-a", failsafeInboundHostPorts=[{"protocol": "TCP", "port": 23}]),
+        ],
+        ("cali", False, 1),
+    ),
+    "another node's is not ours": ([felix("node.host-b", interfacePrefix="tap")], ("cali", False, None)),
+    "a node's name is compared whole": (
+        [felix("node.host-a.b", interfacePrefix="tap")],
+        ("cali", False, None),
+    ),
+    "one for nodes by label is not in force": (
+        [felix("racks", interfacePrefix="tap", nodeSelector="has(rack)")],
+        ("cali", False, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PRECEDENCE)
+def test_the_settings_in_force(case: str) -> None:
+    configurations, expected = PRECEDENCE[case]
+
+    spec = effective_felix(inventory_of(*configurations), NODE)
+
+    failsafes = spec.failsafe_inbound_host_ports
+    count = None if failsafes is None else len(failsafes)
+    assert (spec.interface_prefix, spec.disable_conntrack_invalid_check, count) == expected
+
+
+def test_a_setting_keeps_its_type_on_the_way() -> None:
+    port = {"protocol": "SCTP", "port": 9, "net": "fd00::/8"}
+    inventory = inventory_of(felix("default", failsafeOutboundHostPorts=[port]))
+
+    loaded = inventory.felix_configurations[0].value.spec
+
+    assert effective_felix(inventory, NODE) == loaded
+    assert loaded != FelixConfigurationSpec()
+
+
+PREFIXES = {
+    "cali": ("cali",),
+    "cali,tap": ("cali", "tap"),
+    " cali , tap": ("cali", "tap"),
+    "cali,,tap,": ("cali", "tap"),
+    "": (),
+    " , ": (),
+}
+
+
+@pytest.mark.parametrize("text", PREFIXES)
+def test_an_interface_prefix_is_a_list_and_never_empty_text(text: str) -> None:
+    spec = FelixConfigurationSpec.model_construct(interface_prefix=text)
+
+    assert workload_prefixes(spec) == PREFIXES[text]
+
+
+EXCLUDED: dict[str, tuple[str, list[str], list[str]]] = {
+    "Calico's default": ("kube-ipvs0", ["kube-ipvs0"], ["kube-ipvs", "kube-ipvs01", "eth0"]),
+    "nothing": ("", [], ["eth0", ""]),
+    "names between commas and spaces": ("a, b,", ["a", "b"], ["", "c", "ab"]),
+    "a regular expression finds a part of the name": ("/veth/", ["veth1", "myveth"], ["eth1"]),
+    "an anchored one does not": ("/^veth[0-9]$/", ["veth1"], ["myveth1", "veth12"]),
+    "names beside expressions": ("lo,/^br-/", ["lo", "br-1"], ["lo1", "xbr-"]),
+    "a name is no expression": ("eth.", ["eth."], ["eth0"]),
+    "letter case counts": ("Eth0,/^BR/", ["Eth0", "BR1"], ["eth0", "br1"]),
+}
+
+
+@pytest.mark.parametrize("case", EXCLUDED)
+def test_interfaces_that_are_excluded(case: str) -> None:
+    text, inside, outside = EXCLUDED[case]
+    spec = FelixConfigurationSpec.model_construct(interface_exclude=text)
+
+    assert [name for name in inside if not excluded(spec, name)] == []
+    assert [name for name in outside if excluded(spec, name)] == []

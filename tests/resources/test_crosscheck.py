@@ -1,0 +1,165 @@
+"""What shows only when resources are seen together: warnings, and nothing but warnings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policy import host_endpoint, inventory_of, policy, resource
+
+from nfq_guard.model.problem import Severity
+from nfq_guard.resources.crosscheck import crosscheck
+from nfq_guard.resources.pending import KINDS as PENDING_KINDS
+
+ALLOW, LOG = {"action": "Allow"}, {"action": "Log"}
+SERVICE = {"services": {"name": "web", "namespace": "shop"}}
+ACCOUNT = {"serviceAccounts": {"names": ["web"]}}
+
+Told = list[tuple[str, str, str]]
+
+
+def told(*resources: dict[str, Any]) -> Told:
+    """Return name, field and code of every warning."""
+    return [(problem.name, problem.field, problem.code) for problem in crosscheck(inventory_of(*resources))]
+
+
+def felix(spec: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    made = resource("FelixConfiguration", "default", **spec)
+    made["metadata"]["annotations"] = {
+        f"config.projectcalico.org/{key}": annotations[key] for key in annotations
+    }
+    return made
+
+
+IGNORED = ("logPrefix", "logActionRateLimit", "logActionRateLimitBurst")
+
+CASES: dict[str, tuple[list[dict[str, Any]], Told]] = {
+    "nothing at all": ([], []),
+    "settings that do what is done anyway": (
+        [
+            felix(
+                {"nftablesFilterDenyAction": "Drop", "iptablesFilterDenyAction": "Drop", "ipv6Support": True}
+            )
+        ],
+        [],
+    ),
+    "denied packets that are to be rejected": (
+        [felix({"nftablesFilterDenyAction": "Reject", "iptablesFilterDenyAction": "reject"})],
+        [],
+    ),
+    "IPv6 that is to be left alone": (
+        [felix({"ipv6Support": False})],
+        [("default", "spec.ipv6Support", "no-effect")],
+    ),
+    "how log lines are to look": (
+        [felix({"logPrefix": "mine", "logActionRateLimit": "1/second", "logActionRateLimitBurst": 3})],
+        [("default", f"spec.{field}", "no-effect") for field in IGNORED],
+    ),
+    "settings in annotations": (
+        [felix({}, IptablesFilterDenyAction="Reject")],
+        [
+            (
+                "default",
+                'metadata.annotations["config.projectcalico.org/IptablesFilterDenyAction"]',
+                "no-effect",
+            )
+        ],
+    ),
+    "a declared profile, wherever it is declared": (
+        [host_endpoint(profiles=["web"]), resource("Profile", "web")],
+        [],
+    ),
+    "the profile that always exists": ([host_endpoint(profiles=["projectcalico-default-allow"])], []),
+    "every profile that is missing, on every endpoint": (
+        [host_endpoint("a", profiles=["x", "y"]), host_endpoint("b", profiles=["y"])],
+        [
+            ("a", "spec.profiles[0]", "missing-profile"),
+            ("a", "spec.profiles[1]", "missing-profile"),
+            ("b", "spec.profiles[0]", "missing-profile"),
+        ],
+    ),
+    "a declared tier": ([policy(tier="mine"), resource("Tier", "mine")], []),
+    "tiers that always exist": (
+        [policy(name, tier=name) for name in ("default", "kube-admin", "kube-baseline")],
+        [],
+    ),
+    "a tier that is missing": ([policy(tier="mine")], [("policy", "spec.tier", "missing-tier")]),
+    "rules that log before one that decides": ([policy(ingress=[LOG, ALLOW])], []),
+    "no rules": ([policy(types=["Ingress", "Egress"])], []),
+    "each direction that only logs": (
+        [policy("a", ingress=[LOG], egress=[LOG, LOG]), policy("b", ingress=[ALLOW], egress=[LOG])],
+        [
+            ("a", "spec.ingress", "log-only"),
+            ("a", "spec.egress", "log-only"),
+            ("b", "spec.egress", "log-only"),
+        ],
+    ),
+    "logging in a tier that is declared to pass": (
+        [policy(tier="soft", ingress=[LOG]), resource("Tier", "soft", defaultAction="Pass")],
+        [],
+    ),
+    "logging in a tier that is declared to deny": (
+        [policy(tier="hard", ingress=[LOG]), resource("Tier", "hard")],
+        [("policy", "spec.ingress", "log-only")],
+    ),
+    "a rule that never matches for several reasons": (
+        [policy(ingress=[ALLOW, {**ALLOW, "source": ACCOUNT, "destination": ACCOUNT, "http": {}}])],
+        [
+            ("policy", "spec.ingress[1].http", "never-matches"),
+            ("policy", "spec.ingress[1].source.serviceAccounts", "never-matches"),
+            ("policy", "spec.ingress[1].destination.serviceAccounts", "never-matches"),
+        ],
+    ),
+    "profiles have such rules as well": (
+        [
+            resource(
+                "Profile", "web", ingress=[{**ALLOW, "destination": SERVICE}], egress=[{**ALLOW, "http": {}}]
+            )
+        ],
+        [
+            ("web", "spec.ingress[0].destination.services", "never-matches"),
+            ("web", "spec.egress[0].http", "never-matches"),
+        ],
+    ),
+    "configurations for every node and for one": (
+        [resource("FelixConfiguration", name) for name in ("default", "node.a", "node.b.example")],
+        [],
+    ),
+    "configurations for nodes by label": (
+        [resource("FelixConfiguration", name) for name in ("defaults", "nodes", "rack")],
+        [(name, "metadata.name", "no-effect") for name in ("defaults", "nodes", "rack")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_warnings_about(case: str) -> None:
+    resources, expected = CASES[case]
+
+    assert told(*resources) == expected
+
+
+def test_a_warning_stands_at_the_value_and_refuses_nothing() -> None:
+    problems = [
+        problem for resources, _ in CASES.values() for problem in crosscheck(inventory_of(*resources))
+    ]
+
+    assert {problem.severity for problem in problems} == {Severity.WARNING}
+    assert all(problem.kind and problem.position.file == "test.json" for problem in problems)
+    assert all(problem.position.column > 1 for problem in problems)
+
+
+OF_WORKLOADS = {
+    "network_policies": {"kind": "NetworkPolicy", "metadata": {"name": "x", "namespace": "n"}},
+    "network_sets": resource("NetworkSet", "x"),
+    "staged_global_network_policies": resource("StagedGlobalNetworkPolicy", "x"),
+    "staged_network_policies": resource("StagedNetworkPolicy", "x"),
+    "workload_endpoints": resource("WorkloadEndpoint", "x", interfaceName="cali1"),
+}
+
+
+@pytest.mark.parametrize("place", OF_WORKLOADS)
+def test_a_kind_is_told_of_exactly_if_it_is_pending(place: str) -> None:
+    expected = [("x", "kind", "not-enforced")] if place in PENDING_KINDS else []
+
+    assert told(OF_WORKLOADS[place]) == expected
