@@ -37,12 +37,12 @@ ALIKE = {
     "an address that no rule asks for": compiled(
         BASIC, HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.2",), 2)})
     ),
+    "the interface not there yet": compiled(BASIC, HostFacts("guarded", {})),
 }
 DIFFERENT = {
     "another port": compiled(documents(endpoint(), policy(tcp(81)))),
     "another action": compiled(documents(endpoint(), policy(tcp(80, action="Deny")))),
     "another name of the policy": compiled(documents(endpoint(), policy(tcp(80), name="x"))),
-    "no interface": compiled(BASIC, HostFacts("guarded", {})),
     "every interface": compiled(documents(endpoint('"*"'), policy(tcp(80)))),
 }
 

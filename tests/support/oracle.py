@@ -408,7 +408,7 @@ class Oracle:
         if out_hep:
             steps.append(lambda: self.early_stage("forward", flow, out_hep, "egress"))
         for step in steps:
-            outcome = step()
+            outcome: dict[str, Any] | None = step()
             if outcome and outcome["verdict"] == "deny":
                 return outcome
             allowed = outcome or allowed
