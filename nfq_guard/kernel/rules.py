@@ -98,7 +98,7 @@ class Rules:
         yield "refuse", self._refuse()
         yield "unmark_in", self._unmark(self._early_in, self._inward("unmark", "unmark"))
         yield "stamp_in", self._stamp()
-        yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "")
+        yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "drop")
         yield "guard_in", self._guard(_IN)
         yield "from_workload", self._from_workload()
         yield "classify_in", self._inward("guard_in", "from_workload")

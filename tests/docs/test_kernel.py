@@ -31,10 +31,20 @@ def test_every_part_that_is_shown_is_rendered_so(rendered: str) -> None:
             assert "".join(f"\t{line}\n" for line in part.splitlines()) in rendered
 
 
+def test_every_chain_of_a_stage_that_is_shown_is_one_that_a_kernel_has_loaded() -> None:
+    goldens = [path.read_text() for path in (pages.ROOT / "tests" / "golden").glob("*.nft")]
+    shown = [block.text.strip() for block in pages.blocks(PAGE, "text")]
+
+    assert shown
+    for part in shown:
+        lines = "".join(f"\t{line}\n" for line in part.splitlines())
+        assert any(lines in golden for golden in goldens)
+
+
 def test_every_part_that_is_rendered_is_spoken_of(rendered: str) -> None:
     text = pages.read(PAGE)
     names = re.findall(r"^\t(?:chain|set) (\w+) {", rendered, re.MULTILINE)
-    counters = {name.rpartition("_")[0] for name in re.findall(r"^\tcounter (\w+) {", rendered, re.MULTILINE)}
+    counters = re.findall(r"^\tcounter (\w+) {", rendered, re.MULTILINE)
 
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
-    assert [name for name in counters if f"`{name}_in`" not in text] == []
+    assert [name for name in counters if f"`{name}`" not in text] == []
