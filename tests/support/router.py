@@ -118,6 +118,10 @@ class Router:
         """Return how many verdicts were counted under these labels."""
         return self.daemon.metric("nfq_guard_verdicts_total", **labels)
 
+    def hits(self, name: str) -> float:
+        """Return how many packets the rules of a policy matched: the router sends some of its own, too."""
+        return self.daemon.metric("nfq_guard_policy_verdicts_total", policy=name)
+
     def connections(self, family: int = 4) -> list[str]:
         """Return the TCP connections that the router tracks, without those to itself."""
         listed = self.space.run("conntrack", "-L", "-p", "tcp", "-f", f"ipv{family}").stdout
