@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.addresses import AddressSet, Net, parse_address, parse_net
-from nfq_guard.selector import SelectorCache, conjoin, negate
+from nfq_guard.resources.labels import Wanted, inherited_labels, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nfq_guard.resources import EntityRule, HostEndpoint, Inventory
-    from nfq_guard.selector import Selector
-
-NAMESPACE_LABEL = "projectcalico.org/namespace"
-NAMESPACE_PREFIX = "pcns."
-"""Calico names a namespace's labels so on the endpoints inside it."""
-SERVICE_ACCOUNT_LABEL = "projectcalico.org/serviceaccount"
-SERVICE_ACCOUNT_PREFIX = "pcsa."
+    from nfq_guard.resources import EntityRule, Inventory
+    from nfq_guard.selector import Selector, SelectorCache
 
 
 class PortMember(NamedTuple):
@@ -52,28 +46,6 @@ class NamedPort(NamedTuple):
     port: int
 
 
-class Wanted(NamedTuple):
-    """One side's selectors of a rule. None: the side does not ask."""
-
-    positive: Selector | None
-    negative: Selector | None
-
-
-def inherited_labels(endpoint: HostEndpoint, inventory: Inventory) -> dict[str, str]:
-    """Return an endpoint's labels with those its profiles apply.
-
-    The endpoint's own win over every profile's, an earlier profile's over a later one's
-    (Calico felix/labelindex).
-    """
-    profiles = {item.name: item.value for item in inventory.profiles}
-    labels: dict[str, str] = {}
-    for name in reversed(endpoint.spec.profiles):
-        if name in profiles:
-            labels.update(profiles[name].spec.labels_to_apply)
-    labels.update(endpoint.metadata.labels)
-    return labels
-
-
 class AddressBook:
     """Selectors to addresses, each worked out once."""
 
@@ -85,27 +57,8 @@ class AddressBook:
         self._named: dict[tuple[str, str], tuple[NamedPort, ...]] = {}
 
     def wanted(self, entity: EntityRule) -> Wanted:
-        """Return what one side of a rule selects by labels.
-
-        A positive selector takes the negative one in: both are asked of the same endpoint,
-        not of its address (Calico felix/calc/rule_scanner.go).
-        """
-        positive = self._conjoined(entity.selector, self._of_namespaces(entity.namespace_selector))
-        negative = self._selectors.get(entity.not_selector) if entity.not_selector else None
-        if positive is not None and negative is not None:
-            return Wanted(conjoin(positive, negate(negative)), None)
-        return Wanted(positive, negative)
-
-    def _conjoined(self, text: str, other: Selector | None) -> Selector | None:
-        if not text:
-            return other
-        one = self._selectors.get(text)
-        return one if other is None else conjoin(one, other)
-
-    def _of_namespaces(self, text: str) -> Selector | None:
-        if not text:
-            return None
-        return scoped(self._selectors, text, NAMESPACE_LABEL, NAMESPACE_PREFIX)
+        """Return what one side of a rule selects by labels."""
+        return wanted(entity, self._selectors)
 
     def select(self, selector: Selector) -> AddressSet:
         """Return the addresses of everything a selector selects."""
@@ -133,20 +86,6 @@ class AddressBook:
                     nets.setdefault((member.protocol, member.port), []).extend(known.nets)
         for (protocol, port), members in sorted(nets.items()):
             yield NamedPort(AddressSet.of(members), protocol, port)
-
-
-def scoped(selectors: SelectorCache, text: str, label: str, prefix: str) -> Selector:
-    """Return a namespace or service account selector as one over endpoint labels.
-
-    `all()` means that the endpoint is in some namespace, `global()` that it is in none;
-    anything else is asked of the namespace's labels (Calico libcalico-go updateprocessors).
-    """
-    selector = selectors.get(text)
-    if selector.canonical == "all()":
-        return selectors.get(f"has({label})")
-    if selector.canonical == "global()":
-        return selectors.get(f"!has({label})")
-    return selector.with_prefix(prefix)
 
 
 def _known(inventory: Inventory) -> Iterable[Known]:

@@ -8,19 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nfq_guard.compile.addresses import (
-    NAMESPACE_LABEL,
-    NAMESPACE_PREFIX,
-    SERVICE_ACCOUNT_LABEL,
-    SERVICE_ACCOUNT_PREFIX,
-    inherited_labels,
-    scoped,
-)
 from nfq_guard.compile.ordering import policy_key, tier_key
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE, Rule
+from nfq_guard.resources.labels import applies_to, inherited_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -110,25 +103,11 @@ class PolicyIndex:
             policies = tuple(
                 _applied(policy)
                 for policy in members
-                if stage in stages_of(policy.value) and self._selects(policy.value, labels)
+                if stage in stages_of(policy.value) and applies_to(policy.value.spec, labels, self._selectors)
             )
             if policies:
                 applied.append(AppliedTier(name, action, policies))
         return tuple(applied)
-
-    def _selects(self, policy: GlobalNetworkPolicy, labels: Mapping[str, str]) -> bool:
-        spec = policy.spec
-        if not self._selectors.get(spec.selector).matches(labels):
-            return False
-        scopes = (
-            (spec.namespace_selector, NAMESPACE_LABEL, NAMESPACE_PREFIX),
-            (spec.service_account_selector, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX),
-        )
-        return all(
-            scoped(self._selectors, text, label, prefix).matches(labels)
-            for text, label, prefix in scopes
-            if text
-        )
 
     def profiles(self, endpoint: HostEndpoint) -> tuple[AppliedProfile, ...]:
         """Return an endpoint's profiles in its own order."""

@@ -13,10 +13,10 @@ from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
 from nfq_guard.compile.felix import effective_felix, excluded, workload_prefixes
 from nfq_guard.compile.policies import PolicyIndex
+from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
-from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
 from nfq_guard.selector import SelectorCache
 
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nfq_guard.model.host import HostFacts
+    from nfq_guard.model.problem import Problem
     from nfq_guard.resources import HostEndpoint, Inventory, ProtoPort
-
-
-_NODES_NAMED = 5
-"""Other nodes named in a warning: enough to see a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def compile_ruleset(
         counter_keys=compiler.counters.keys,
         endpoint_status=governed.status,
     )
-    return Compiled(ruleset, (*inventory.warnings, *_elsewhere(inventory, facts.node)))
+    return Compiled(ruleset, (*inventory.warnings, *host_warnings(inventory, facts.node)))
 
 
 class _EndpointCompiler:
@@ -100,24 +97,6 @@ class _EndpointCompiler:
                 },
             )
         return self._done[name]
-
-
-def _elsewhere(inventory: Inventory, node: str) -> Iterable[Problem]:
-    """Yield a warning if there are host endpoints, but none for this node: a misspelt node guards nothing."""
-    nodes = {endpoint.value.spec.node for endpoint in inventory.host_endpoints}
-    if nodes and node not in nodes:
-        first = inventory.host_endpoints[0]
-        others = ", ".join(sorted(nodes)[:_NODES_NAMED])
-        yield Problem(
-            first.position("spec.node"),
-            "other-node",
-            f"no host endpoint is for this node, {node}: nothing is guarded here; they are for {others} "
-            "(--node says which node this is)",
-            "spec.node",
-            first.kind,
-            first.name,
-            Severity.WARNING,
-        )
 
 
 def _failsafes(configured: Iterable[ProtoPort] | None, default: tuple[Failsafe, ...]) -> tuple[Failsafe, ...]:

@@ -87,7 +87,9 @@ class _Loader:
     def finish(self) -> tuple[Inventory, list[Problem]]:
         """Return what was collected."""
         inventory = Inventory(**{place: tuple(items) for place, items in self._found.items()})  # type: ignore[arg-type]
-        problems = sorted([*self._problems, *crosscheck(inventory)], key=_severity_first)
+        complete = all(problem.severity is not Severity.ERROR for problem in self._problems)
+        found = crosscheck(inventory, complete=complete)
+        problems = sorted([*self._problems, *found], key=_severity_first)
         dropped = len(problems) - MAX_PROBLEMS
         if dropped > 0:
             last = problems[MAX_PROBLEMS - 1].position
