@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from guarded import (
+    METRICS_PORT,
     Daemon,
     Server,
     asks_udp,
@@ -352,10 +353,15 @@ def test_a_host_that_is_renamed_stays_guarded(tmp_path: Path) -> None:
             assert daemon.process is not None
             in_its_own = ("nsenter", "--uts", f"--target={daemon.process.pid}")
             site.guarded.namespace.run(*in_its_own, "hostname", "another")
+            by_address = endpoint(name="late").replace("interfaceName: eth0", "expectedIPs: [10.1.1.1]")
             with daemon.change():
-                daemon.write(endpoint(), policy(tcp(OPEN), tcp(1)))
-            site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
+                daemon.write(endpoint(), by_address, policy(tcp(OPEN), tcp(METRICS_PORT)))
+            with daemon.change():
+                site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
 
+            assert {"lo", "eth0"} == {
+                name for one in daemon.status()["endpoints"] for name in one["interfaces"]
+            }
             assert site.enforces()
             assert daemon.status()["node"] == "guarded"
         for server in site.servers:
