@@ -18,6 +18,9 @@ NEVER_JUDGED = 0
 MIN_GENERATION_BITS = 2
 """Fewer would leave no generation between the one in force and the one that comes round again."""
 
+MIN_PACKET_BITS = 2
+"""One says "allowed"; the other is kept for what is to come, so that no mask in use has to change then."""
+
 
 class PacketMark(NamedTuple):
     """Our bits in the packet mark. They live between our hooks and never leave the host stack."""
@@ -79,9 +82,9 @@ class ConnectionMark(NamedTuple):
 
 
 def check_packet_mask(mask: int) -> int:
-    """Return the mask; ValueError unless it is 1-32 bits of a 32-bit word."""
-    if not 0 < mask <= WORD:
-        raise ValueError(f"packet mark mask must be between 0x1 and 0xffffffff, got {mask:#x}")
+    """Return the mask; ValueError unless it is 2-32 bits of a 32-bit word."""
+    if not 0 < mask <= WORD or mask.bit_count() < MIN_PACKET_BITS:
+        raise ValueError(f"packet mark mask must have 2-32 bits of 0xffffffff, got {mask:#x}")
     return mask
 
 
