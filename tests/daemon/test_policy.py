@@ -29,6 +29,7 @@ def compiled(text: str, facts: HostFacts = FACTS) -> Ruleset:
 BASIC = documents(endpoint(), policy(tcp(80)))
 
 ALIKE = {
+    "the interface not there yet": compiled(BASIC, HostFacts("guarded", {})),
     "lines that moved": compiled("# a remark\n\n" + BASIC),
     "another generation": replace(compiled(BASIC), generation=7),
     "an interface that went down": compiled(
@@ -42,7 +43,6 @@ DIFFERENT = {
     "another port": compiled(documents(endpoint(), policy(tcp(81)))),
     "another action": compiled(documents(endpoint(), policy(tcp(80, action="Deny")))),
     "another name of the policy": compiled(documents(endpoint(), policy(tcp(80), name="x"))),
-    "no interface": compiled(BASIC, HostFacts("guarded", {})),
     "every interface": compiled(documents(endpoint('"*"'), policy(tcp(80)))),
 }
 

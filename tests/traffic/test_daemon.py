@@ -728,6 +728,20 @@ def test_a_second_daemon_in_the_namespace_is_refused_and_harms_nothing(site: Sit
     assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
 
 
+def test_a_second_daemon_with_everything_of_its_own_is_refused_and_harms_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    daemon = site.daemon.start()
+    flags = ("--metrics", "off", "--queue", "4700")
+    with Daemon(site.guarded.namespace, tmp_path / "second", *flags, rules=daemon.rules) as second:
+        second.start(wait=False)
+
+        assert second.wait() == 3
+        assert "another guard runs in this network namespace" in second.log
+    assert site.enforces()
+    assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
+
+
 def test_a_second_daemon_with_the_same_state_folder_is_refused(site: Site) -> None:
     daemon = site.daemon.start()
     with Daemon(site.guarded.namespace, site.base / "second", "--state", str(daemon.state)) as second:
