@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LIST = "List"
 DEFAULT_NAMESPACE = "default"
+_KUBERNETES_POLICY = "networking.k8s.io/"
 
 
 class _Document(NamedTuple):
@@ -216,6 +217,11 @@ def _bad_version(subject: Subject, version: str | None) -> Problem:
             ("apiVersion",), "missing-field", f"apiVersion is required: {API_VERSION}", key=True
         )
     message = f"found {show(version)}, expected {API_VERSION}"
+    if version.startswith(_KUBERNETES_POLICY):
+        message = (
+            f"this is a {subject.kind} of Kubernetes ({show(version)}), which is about pods and not read here: "
+            f"policy of this host is a GlobalNetworkPolicy of {API_VERSION}"
+        )
     return subject.problem(("apiVersion",), "unsupported-version", message)
 
 
