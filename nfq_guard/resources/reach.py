@@ -13,7 +13,7 @@ from nfq_guard.resources.labels import applies_to, inherited_labels, wanted
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nfq_guard.resources.base import Resource
     from nfq_guard.resources.inventory import Inventory, Located
@@ -45,6 +45,28 @@ def _warning(located: Located[Resource], field: str, code: str, message: str) ->
     )
 
 
+class _Index:
+    """What is selectable by single labels: thousands of selectors are asked of thousands of endpoints."""
+
+    def __init__(self, items: Sequence[_Selectable]) -> None:
+        self._items = items
+        self._by_label: dict[tuple[str, str], list[_Selectable]] = {}
+        for item in items:
+            for label in item.labels.items():
+                self._by_label.setdefault(label, []).append(item)
+
+    def candidates(self, selector: Selector) -> Sequence[_Selectable]:
+        """Return everything that a selector may select, and as little else as one label tells."""
+        found = self._items
+        for label, restriction in selector.restrictions().items():
+            if restriction.values is not None:
+                having = [
+                    item for value in restriction.values for item in self._by_label.get((label, value), ())
+                ]
+                found = min(found, having, key=len)
+        return found
+
+
 class _Reach:
     """Everything that can be reached, and what each selector was found to select."""
 
@@ -54,15 +76,14 @@ class _Reach:
         values = [item.value for item in inventory.host_endpoints]
         labels = [inherited_labels(endpoint, inventory) for endpoint in values]
         sets = [item.value for item in inventory.global_network_sets]
-        # Often alike by the hundred: each combination of labels is asked about once.
-        self._endpoints = list({tuple(sorted(each.items())): each for each in labels}.values())
-        self._selectable = [
-            *(
-                _Selectable(each, bool(value.spec.expected_ips))
-                for each, value in zip(labels, values, strict=True)
-            ),
-            *(_Selectable(value.metadata.labels, bool(value.spec.nets)) for value in sets),
+        endpoints = [
+            _Selectable(each, bool(value.spec.expected_ips))
+            for each, value in zip(labels, values, strict=True)
         ]
+        self._endpoints = _Index(endpoints)
+        self._selectable = _Index(
+            [*endpoints, *(_Selectable(value.metadata.labels, bool(value.spec.nets)) for value in sets)]
+        )
         self._ports = {port.name for value in values if value.spec.expected_ips for port in value.spec.ports}
         self._lacking: dict[str, str] = {}
 
@@ -80,7 +101,8 @@ class _Reach:
 
     def _policy(self, policy: Located[GlobalNetworkPolicy]) -> Iterator[Problem]:
         spec = policy.value.spec
-        if any(applies_to(spec, labels, self._selectors) for labels in self._endpoints):
+        candidates = self._endpoints.candidates(self._selectors.get(spec.selector))
+        if any(applies_to(spec, each.labels, self._selectors) for each in candidates):
             return
         field = next((name for name, text in spec.selectors() if text), "selector")
         message = "selects no host endpoint of these files: none of the policy's rules is enforced"
@@ -116,9 +138,12 @@ class _Reach:
         return self._lacking[selector.canonical]
 
     def _found_lacking(self, selector: Selector) -> str:
-        selected = [each.has_addresses for each in self._selectable if selector.matches(each.labels)]
-        if any(selected):
-            return ""
+        selected = False
+        for each in self._selectable.candidates(selector):
+            if selector.matches(each.labels):
+                selected = True
+                if each.has_addresses:
+                    return ""
         if selected:
             return "selects only host endpoints without expectedIPs and sets without nets, so no address"
         return "selects no host endpoint and no GlobalNetworkSet of these files, so no address"
