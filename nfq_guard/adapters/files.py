@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfq_guard.model.problem import Position, Problem
+from nfq_guard.model.problem import Position, Problem, Severity
 from nfq_guard.resources.source import MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, Source
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What calicoctl reads from a folder."""
+
+_MEANT = (".bak", ".disabled", ".old", ".orig")
+"""Who gives a rule file such an ending does not want it read."""
 
 _BACKUP_MARKS = ("#", "~")
 """Editors leave `#name#` and `name~` beside a file."""
@@ -56,14 +59,18 @@ class _Reader:
         if not path.is_dir():
             self._read(path)
             return
-        problems, files = len(self.problems), list(self._listed(path, ()))
+        problems = self._errors()
+        files = list(self._listed(path, ()))
         for file in files:
             self._read(file)
-        if not files and problems == len(self.problems):
+        if not files and problems == self._errors():
             self._tell(path, "no-files", f"the folder has no file that ends in {', '.join(SUFFIXES)}")
 
-    def _tell(self, path: Path, code: str, message: str) -> None:
-        self.problems.append(Problem(Position(str(path)), code, message))
+    def _errors(self) -> int:
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+    def _tell(self, path: Path, code: str, message: str, severity: Severity = Severity.ERROR) -> None:
+        self.problems.append(Problem(Position(str(path)), code, message, severity=severity))
 
     def _listed(self, folder: Path, inside: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         """Yield the rule files under a folder, sorted. `inside`: the folders around it."""
@@ -84,6 +91,9 @@ class _Reader:
                 yield from self._listed(entry, (*inside, identity))
             elif entry.name.endswith(SUFFIXES):
                 yield entry
+            elif _looks_like_rules(entry.name):
+                message = f"is not read: of a folder, only files that end in {', '.join(SUFFIXES)} are"
+                self._tell(entry, "skipped-file", message, Severity.WARNING)
 
     def _read(self, path: Path) -> None:
         if self._full or path in self._seen:
@@ -101,6 +111,13 @@ class _Reader:
             self._tell(path, "too-large", message)
             return
         self.sources.append(Source(str(path), data))
+
+
+def _looks_like_rules(name: str) -> bool:
+    """Return whether a name has one of the endings, but in capitals or with another behind it."""
+    if name.endswith(_MEANT):
+        return False
+    return any(f".{ending}" in SUFFIXES for ending in name.lower().split(".")[1:])
 
 
 def _bounded(path: Path) -> bytes:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.exposition import choose_encoder
@@ -126,6 +127,10 @@ class _Places:
             client.shutdown(socket.SHUT_RDWR)
 
 
+_IP_FREEBIND = 15
+"""linux/in.h; Python has no name for it. Good for IPv6 sockets, too."""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -136,6 +141,12 @@ class _Server(ThreadingHTTPServer):
         self.sources = sources
         self.places = _Places(seconds)
         super().__init__(address, _Handler)  # type: ignore[arg-type]
+
+    def server_bind(self) -> None:
+        """Bind, also to an address that the host does not have yet: at boot the guard is first."""
+        self.socket.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        # Not HTTPServer's, which asks for the name of the address: at boot nobody answers.
+        TCPServer.server_bind(self)
 
     def service_actions(self) -> None:
         """Look after those being served, between two connections and when there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseChain", "Count", "KernelError", "Snapshot", "Table", "probe_queue_target"]
 
+_QUEUES = re.compile(r"queue (\d{1,5})-(\d{1,5}) ")
+"""The beginning of kernel/render.py's remark on the rule that queues."""
 _ABSENT = "No such file or directory"
 _OURS = 'comment "nfq-guard'
 
@@ -75,6 +78,12 @@ class Snapshot:
     """None where no stamping rule says one."""
     queue: str
     """The remark on the rule that queues, empty if there is no such rule."""
+
+    @property
+    def queues(self) -> range:
+        """The queues that the table sends packets to, as its remark says; none where it says none."""
+        found = _QUEUES.match(self.queue)
+        return range(int(found[1]), int(found[2]) + 1) if found else range(0)
 
     @property
     def sections(self) -> frozenset[Section] | None:

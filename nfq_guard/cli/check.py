@@ -31,7 +31,7 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
     epilog="""\b
 Examples:
   nfq-guard check rules/
-  nfq-guard check --format json policy.yaml endpoints/ | jq .[].message""",
+  nfq-guard check --format json policy.yaml endpoints/ | jq '.[].message'""",
 )
 @click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
 @format_option(Format.TEXT)

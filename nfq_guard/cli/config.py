@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from nfq_guard.cli.options import Format, format_option
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.daemon.settings import describe
 from nfq_guard.model.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nfq_guard.daemon.settings import Resolved
 
 
 @click.command(
@@ -32,16 +35,32 @@ def command(output: Format, config: str | None, **flags: object) -> None:
 
     Takes the same flags as `run`, and shows what `run` would use.
     """
-    rows = list(describe(resolve_settings(config, flags)))
+    rows = list(_rows(resolve_settings(config, flags)))
     if output is Format.JSON:
         click.echo(
             json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}, indent=2)
         )
         return
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for key, value, origin in rows:
-        table.add_row(key, *(escape(printable(text)) for text in (_text(value), origin)))
-    Console(soft_wrap=True).print(table)
+    cells = [("setting", "value", "from")]
+    cells += [(key, printable(_text(value)), printable(origin)) for key, value, origin in rows]
+    # One very long value does not push all places out of sight; it is never cut either.
+    widths = [min(max(len(row[column]) for row in cells), _WIDEST) for column in (0, 1)]
+    for key, value, origin in cells:
+        click.echo(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+
+
+_WIDEST = 40
+
+
+def _rows(resolved: Resolved) -> Iterator[tuple[str, object, str]]:
+    """Yield key, value and origin; the node as `run` would name it."""
+    from nfq_guard.adapters.host import node_name  # noqa: PLC0415 - pyroute2 is slow to import
+
+    for key, value, origin in describe(resolved):
+        if key == "node" and not value:
+            yield key, node_name(), f"{origin}, the host name"
+        else:
+            yield key, value, origin
 
 
 def _text(value: object) -> str:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from nfq_guard.cli.flows import parse_flow, verdict_object, verdict_sentence
+from nfq_guard.cli.explain import Explainer
+from nfq_guard.cli.flows import parse_flow, verdict_object
 from nfq_guard.cli.lines import read_lines, write_line, write_text
 from nfq_guard.cli.main import Exit
 from nfq_guard.cli.options import (
     Format,
-    compile_paths,
+    compile_inventory,
     facts_option,
     format_option,
+    load_inventory,
     rules_option,
 )
 from nfq_guard.cli.settings import resolve_settings, settings_options
@@ -22,7 +24,7 @@ from nfq_guard.engine import decide
 if TYPE_CHECKING:
     from nfq_guard.cli.lines import Line
     from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.model.decision import Decision
+    from nfq_guard.model.flow import Flow
 
 
 @click.command(
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 A flow:
   {"direction": "in", "in_interface": "eth0", "protocol": "TCP",
    "src": "10.1.0.7", "dst": "10.0.0.1", "sport": 40000, "dport": 22}
-with direction in, out or forward (in_interface, out_interface or both), protocol by
-name or number, icmp_type and icmp_code for ICMP and ICMPv6, ct_state new (default),
-established, related, invalid or untracked, original_dst and original_dport before DNAT.
+with direction in, out or forward (in_interface, out_interface or both),
+protocol by name or number, icmp_type and icmp_code for ICMP and ICMPv6,
+ct_state new (default), established, related, invalid or untracked,
+original_dst and original_dport before DNAT.
 
 \b
 Examples:
@@ -63,26 +66,34 @@ def command(
     not a flow gets an error in its place, and the exit code 1 at the end. The settings
     that change verdicts are those of `run`: of flags, variables and the file.
     """
-    ruleset = compile_paths(rules, facts, resolve_settings(config, flags).settings).ruleset
+    inventory = load_inventory(rules)
+    ruleset = compile_inventory(inventory, facts, resolve_settings(config, flags).settings).ruleset
+    explainer = None if output is Format.JSON else Explainer(inventory, ruleset)
     good = True
     for line in read_lines(flows):
-        answer = _answer(ruleset, line)
-        if isinstance(answer, str):
-            good = False
-            write_line({"error": answer, "line": line.number})
-        elif output is Format.JSON:
-            write_line(verdict_object(answer))
+        flow = _flow(line)
+        good = good and not isinstance(flow, str)
+        if explainer is None:
+            write_line(_answer(ruleset, line, flow))
+        elif isinstance(flow, str):
+            write_text(explainer.error(line.number, flow))
         else:
-            write_text(verdict_sentence(answer))
+            write_text(explainer.sentence(flow, decide(ruleset, flow)))
     ctx.exit(Exit.GOOD if good else Exit.NO)
 
 
-def _answer(ruleset: Ruleset, line: Line) -> Decision | str:
-    """Return the decision for a line, or what is wrong with it."""
+def _flow(line: Line) -> Flow | str:
+    """Return the flow of a line, or what is wrong with it."""
     if line.error:
         return line.error
     try:
-        flow = parse_flow(line.document)
+        return parse_flow(line.document)
     except ValueError as error:
         return str(error)
-    return decide(ruleset, flow)
+
+
+def _answer(ruleset: Ruleset, line: Line, flow: Flow | str) -> dict[str, object]:
+    """Return the JSON object for a line."""
+    if isinstance(flow, str):
+        return {"error": flow, "line": line.number}
+    return verdict_object(decide(ruleset, flow))

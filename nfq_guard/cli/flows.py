@@ -184,19 +184,3 @@ def verdict_object(decision: Decision) -> dict[str, object]:
         "policy": None if rule is None else {"kind": rule.kind, "name": rule.name},
         "rule": None if rule is None else rule.rule,
     }
-
-
-def verdict_sentence(decision: Decision) -> str:
-    """Return a decision as one line for people, disposition first."""
-    parts = [f"{decision.verdict:<5}", decision.reason]
-    rule = decision.rule
-    if rule is not None:
-        tier = f"tier {rule.tier}, " if rule.tier else ""
-        parts.append(
-            f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
-        )
-    elif decision.tier is not None:
-        parts.append(f"end of tier {decision.tier}")
-    if decision.endpoint is not None:
-        parts.append(f"on {decision.endpoint}")
-    return "  ".join(parts)

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import click
 
+from nfq_guard import __version__
 from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import ConfigError
 
@@ -67,6 +68,7 @@ Examples:
 Exit codes: 0 good; 1 the answer is no (invalid, differences found);
 2 wrong usage; 3 could not do it.""",
 )
+@click.version_option(__version__, prog_name="nfq-guard", message="%(prog)s %(version)s")
 def cli() -> None:
     """Guard a host with Calico v3 policy from files."""
 

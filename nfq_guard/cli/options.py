@@ -100,8 +100,13 @@ def host_facts(given: tuple[str, str] | None, node: str = "") -> HostFacts:
 
 def compile_paths(paths: tuple[str, ...], facts: tuple[str, str] | None, settings: Settings) -> Compiled:
     """Return the compiled policy of some paths for the host of `--facts`, as settings say."""
+    return compile_inventory(load_inventory(paths), facts, settings)
+
+
+def compile_inventory(inventory: Inventory, facts: tuple[str, str] | None, settings: Settings) -> Compiled:
+    """Return the compiled policy of an inventory for the host of `--facts`, as settings say."""
     from nfq_guard.compile import compile_ruleset  # noqa: PLC0415 - as above
     from nfq_guard.engine.ruleset import Options  # noqa: PLC0415 - as above
 
     options = Options(allow_neighbor_discovery=settings.allow_neighbor_discovery)
-    return compile_ruleset(load_inventory(paths), host_facts(facts, settings.node), options)
+    return compile_ruleset(inventory, host_facts(facts, settings.node), options)

@@ -29,7 +29,9 @@ _SETTINGS = (
     epilog="""\b
 Examples:
   nfq-guard render --rules rules/
-  nfq-guard render --rules rules/ --facts host.json | nft --check --file -""",
+  nfq-guard render --rules rules/ --facts host.json | nft --check --file -
+
+A kernel without nft's queue statement refuses `queue to` there: take --target xt.""",
 )
 @settings_options(*_SETTINGS)
 @facts_option()

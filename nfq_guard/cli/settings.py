@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from nfq_guard.daemon.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, KEYS, Resolved, resolve
-from nfq_guard.daemon.values import boolean
+from nfq_guard.daemon.values import Choice, boolean
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
@@ -41,14 +42,29 @@ def settings_options(*only: str) -> Callable[[Wrapped], Wrapped]:
 
 
 def _flag(key: Key) -> Callable[[Wrapped], Wrapped]:
+    given: dict[str, Any] = {"metavar": key.metavar, "help": key.help, "shell_complete": _completion(key)}
     if key.convert is boolean:
         # `--keep-rules` alone means true.
-        return click.option(
-            key.flag, key.name, metavar=key.metavar, help=key.help, is_flag=False, flag_value="true"
-        )
-    return click.option(
-        key.flag, key.name, metavar=key.metavar, help=key.help, multiple=key.name == "rules", default=None
-    )
+        return click.option(key.flag, key.name, is_flag=False, flag_value="true", **given)
+    return click.option(key.flag, key.name, multiple=key.name == "rules", default=None, **given)
+
+
+_PATHS = {"PATH": "file", "SOCKET": "file", "DIR": "dir"}
+"""Metavar of a setting that is a path -> what shells complete."""
+
+
+def _completion(key: Key) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return what tells a shell the values that a setting may have."""
+    words: tuple[str, ...] = ("true", "false") if key.convert is boolean else ()
+    if isinstance(key.convert, Choice):
+        words = key.convert.words
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        if key.metavar in _PATHS:
+            return [CompletionItem(begun, type=_PATHS[key.metavar])]
+        return [CompletionItem(word) for word in words if word.startswith(begun)]
+
+    return complete
 
 
 def resolve_settings(config: str | None, flags: dict[str, object]) -> Resolved:

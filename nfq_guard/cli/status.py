@@ -47,11 +47,13 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
     Rules stand in the order in which they are evaluated. The exit code is 1 while the
     guard does not fully enforce, 3 if none answers.
     """
-    control = resolve_settings(config, flags).settings.control
+    resolved = resolve_settings(config, flags)
+    control = resolved.settings.control
     try:
         answer = ask(control, {"command": "status"}, _PATIENCE)
     except OSError as error:
-        raise CommandFailedError(f"no nfq-guard answers at {control}: {error.strerror or error}") from error
+        place = f"{control} (--control, from {resolved.origins['control']})"
+        raise CommandFailedError(printable(_unreachable(place, error))) from error
     if "error" in answer:
         raise CommandFailedError(printable(f"{control}: {answer['error']}"))
     if output is Format.JSON:
@@ -59,6 +61,17 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
     else:
         _print(Console(width=_WIDEST, soft_wrap=True, highlight=False), answer)
     ctx.exit(Exit.GOOD if answer["ready"] else Exit.NO)
+
+
+def _unreachable(place: str, error: OSError) -> str:
+    """Return what to say of a socket where nobody answers: it says little about the kernel."""
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return f"nfq-guard cannot be asked at {place}: {reason}; root is needed"
+    return (
+        f"no nfq-guard answers at {place}: {reason}; without a controller, table and workers may still "
+        "enforce: `nft list table inet nfq_guard` as root shows whether the table stands"
+    )
 
 
 def _print(console: Console, answer: Answer) -> None:

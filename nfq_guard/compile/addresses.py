@@ -12,35 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.addresses import AddressSet, Net, parse_net
-from nfq_guard.resources import WorkloadEndpoint
-from nfq_guard.selector import SelectorCache, conjoin, negate
+from nfq_guard.resources.labels import NAMESPACE, Wanted, endpoint_labels, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nfq_guard.resources import (
-        EndpointPort,
-        EntityRule,
-        HostEndpoint,
-        Inventory,
-        Located,
-        WorkloadEndpointPort,
-    )
-    from nfq_guard.selector import Selector
-
-
-class Scope(NamedTuple):
-    """What endpoints belong to, and how its labels are named on them."""
-
-    member: str
-    """The label that everything in some scope has."""
-    prefix: str
-    """In front of the scope's own labels."""
-
-
-NAMESPACE = Scope("projectcalico.org/namespace", "pcns.")
-SERVICE_ACCOUNT = Scope("projectcalico.org/serviceaccount", "pcsa.")
-ORCHESTRATOR_LABEL = "projectcalico.org/orchestrator"
+    from nfq_guard.resources import EndpointPort, EntityRule, Inventory, WorkloadEndpointPort
+    from nfq_guard.selector import Selector, SelectorCache
 
 
 class PortMember(NamedTuple):
@@ -68,38 +46,6 @@ class NamedPort(NamedTuple):
     port: int
 
 
-class Wanted(NamedTuple):
-    """One side's selectors of a rule. None: the side does not ask."""
-
-    positive: Selector | None
-    negative: Selector | None
-
-
-def endpoint_labels(
-    endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], inventory: Inventory
-) -> dict[str, str]:
-    """Return an endpoint's labels with those its profiles apply.
-
-    The endpoint's own win over every profile's, an earlier profile's over a later one's
-    (Calico felix/labelindex). A workload's say where it lives, too.
-    """
-    profiles = {item.name: item.value for item in inventory.profiles}
-    labels: dict[str, str] = {}
-    for name in reversed(endpoint.value.spec.profiles):
-        if name in profiles:
-            labels.update(profiles[name].spec.labels_to_apply)
-    labels.update(endpoint.value.metadata.labels)
-    if isinstance(endpoint.value, WorkloadEndpoint):
-        spec = endpoint.value.spec
-        own = {
-            NAMESPACE.member: endpoint.namespace,
-            ORCHESTRATOR_LABEL: spec.orchestrator,
-            SERVICE_ACCOUNT.member: spec.service_account_name,
-        }
-        labels.update({label: value for label, value in own.items() if value})
-    return labels
-
-
 class AddressBook:
     """Selectors to addresses, each worked out once."""
 
@@ -111,33 +57,8 @@ class AddressBook:
         self._named: dict[tuple[str, str], tuple[NamedPort, ...]] = {}
 
     def wanted(self, entity: EntityRule, namespace: str | None = None) -> Wanted:
-        """Return what one side of a rule selects by labels.
-
-        A rule of a policy in a namespace selects in that namespace, unless its
-        namespaceSelector says where.
-
-        A positive selector takes the negative one in: both are asked of the same endpoint,
-        not of its address (Calico felix/calc/rule_scanner.go).
-        """
-        scope = self._of_namespaces(entity.namespace_selector)
-        if scope is None and namespace is not None and (entity.selector or entity.not_selector):
-            scope = self._selectors.get(f"{NAMESPACE.member} == '{namespace}'")
-        positive = self._conjoined(entity.selector, scope)
-        negative = self._selectors.get(entity.not_selector) if entity.not_selector else None
-        if positive is not None and negative is not None:
-            return Wanted(conjoin(positive, negate(negative)), None)
-        return Wanted(positive, negative)
-
-    def _conjoined(self, text: str, other: Selector | None) -> Selector | None:
-        if not text:
-            return other
-        one = self._selectors.get(text)
-        return one if other is None else conjoin(one, other)
-
-    def _of_namespaces(self, text: str) -> Selector | None:
-        if not text:
-            return None
-        return scoped(self._selectors, text, NAMESPACE)
+        """Return what one side of a rule, of a policy in a namespace, selects by labels."""
+        return wanted(entity, self._selectors, namespace)
 
     def select(self, selector: Selector) -> AddressSet:
         """Return the addresses of everything a selector selects."""
@@ -165,11 +86,6 @@ class AddressBook:
                     nets.setdefault((member.protocol, member.port), []).extend(known.nets)
         for (protocol, port), members in sorted(nets.items()):
             yield NamedPort(AddressSet.of(members), protocol, port)
-
-
-def scoped(selectors: SelectorCache, text: str, scope: Scope) -> Selector:
-    """Return a namespace or service account selector as one over endpoint labels."""
-    return selectors.get(text).with_prefix(scope.prefix, scope.member)
 
 
 def _known(inventory: Inventory) -> Iterable[Known]:

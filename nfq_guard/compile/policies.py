@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nfq_guard.compile.addresses import NAMESPACE, SERVICE_ACCOUNT, scoped
 from nfq_guard.compile.ordering import policy_key, tier_key
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE, Rule
+from nfq_guard.resources.labels import applies_to
 from nfq_guard.resources.policies import GlobalNetworkPolicySpec
 
 if TYPE_CHECKING:
@@ -105,22 +105,11 @@ class PolicyIndex:
             policies = tuple(
                 _applied(policy)
                 for policy in members
-                if stage in stages_of(policy.value) and self._selects(policy, labels)
+                if stage in stages_of(policy.value) and applies_to(policy, labels, self._selectors)
             )
             if policies:
                 applied.append(AppliedTier(name, action, policies))
         return tuple(applied)
-
-    def _selects(self, policy: Policy, labels: Mapping[str, str]) -> bool:
-        spec = policy.value.spec
-        if policy.namespace is not None and labels.get(NAMESPACE.member) != policy.namespace:
-            return False
-        if not self._selectors.get(spec.selector).matches(labels):
-            return False
-        scopes = [(spec.service_account_selector, SERVICE_ACCOUNT)]
-        if isinstance(spec, GlobalNetworkPolicySpec):
-            scopes.append((spec.namespace_selector, NAMESPACE))
-        return all(scoped(self._selectors, text, scope).matches(labels) for text, scope in scopes if text)
 
     def profile(self, name: str) -> AppliedProfile:
         """Return a profile, the built-in one and those that are missing included."""

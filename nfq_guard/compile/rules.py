@@ -18,8 +18,9 @@ from nfq_guard.model.flow import ICMP_OF_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nfq_guard.compile.addresses import AddressBook, NamedPort, Wanted
+    from nfq_guard.compile.addresses import AddressBook, NamedPort
     from nfq_guard.resources import ICMP, EntityRule, Port, Rule
+    from nfq_guard.resources.labels import Wanted
 
 _LAST_PORT = port_key(65_535)
 _LAST_ICMP = icmp_key(255, 255)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nfq_guard.compile.addresses import AddressBook, endpoint_labels
+from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
 from nfq_guard.compile.felix import deny_action, effective_felix, excluded, workload_prefixes
 from nfq_guard.compile.policies import PolicyIndex
+from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
+from nfq_guard.resources.labels import endpoint_labels
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
     from nfq_guard.engine.chain import Chain
     from nfq_guard.model.host import HostFacts
     from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
-
-
-_NODES_NAMED = 5
-"""Other nodes named in a warning: enough to see a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +76,8 @@ def compile_ruleset(
         counter_keys=compiler.counters.keys,
         endpoint_status=governed.status,
     )
-    warnings = (
-        *inventory.warnings,
-        *_elsewhere(inventory, facts.node),
-        *_unheard(governed.wildcard, ruleset),
-    )
-    return Compiled(ruleset, warnings)
+    warnings = (*host_warnings(inventory, facts.node), *_unheard(governed.wildcard, ruleset))
+    return Compiled(ruleset, (*inventory.warnings, *warnings))
 
 
 def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterator[Problem]:
@@ -166,24 +160,6 @@ class _EndpointCompiler:
 def _sides_of(stage: Stage) -> tuple[Side, ...]:
     # What leaves is past NAT already: policy before DNAT has no egress.
     return (Side.INGRESS,) if stage is Stage.PRE_DNAT else tuple(Side)
-
-
-def _elsewhere(inventory: Inventory, node: str) -> Iterable[Problem]:
-    """Yield a warning if there are host endpoints, but none for this node: a misspelt node guards nothing."""
-    nodes = {endpoint.value.spec.node for endpoint in inventory.host_endpoints}
-    if nodes and node not in nodes:
-        first = inventory.host_endpoints[0]
-        others = ", ".join(sorted(nodes)[:_NODES_NAMED])
-        yield Problem(
-            first.position("spec.node"),
-            "other-node",
-            f"no host endpoint is for this node, {node}: nothing is guarded here; they are for {others} "
-            "(--node says which node this is)",
-            "spec.node",
-            first.kind,
-            first.name,
-            Severity.WARNING,
-        )
 
 
 def _failsafes(configured: Iterable[ProtoPort] | None, default: tuple[Failsafe, ...]) -> tuple[Failsafe, ...]:

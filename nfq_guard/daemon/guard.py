@@ -152,7 +152,9 @@ class Guard:
         StartError leaves the kernel as it was.
         """
         self._left_behind = self._orphans()
-        self._refuse_held_queues({record.pid for record in self._left_behind})
+        ours = {record.pid for record in self._left_behind}
+        self._refuse_held_queues(ours)
+        self._refuse_guarded_namespace(ours)
         try:
             self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
@@ -183,6 +185,23 @@ class Guard:
                 self._cannot(
                     f"queue {queue} is held by pid {holder.pid} ({holder.command}): stop that, "
                     "or give this one other --queue numbers"
+                )
+
+    def _refuse_guarded_namespace(self, ours: set[int]) -> None:
+        """Refuse a namespace whose table another guard's workers serve, by whatever queue.
+
+        Two guards would take the one table from each other, and leave a gap each time.
+        """
+        try:
+            found = self.table.read_back()
+        except KernelError as error:
+            raise StartError(str(error)) from error
+        for queue in () if found is None else found.queues:
+            holder = procfs.queue_holder(queue)
+            if holder is not None and holder.pid not in ours:
+                self._cannot(
+                    f"another guard runs in this network namespace: its table queues to {queue}, "
+                    f"which pid {holder.pid} ({holder.command}) holds; a namespace has one guard, stop that one"
                 )
 
     def _stop_orphans(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.daemon import values
@@ -91,7 +92,7 @@ KEYS: tuple[Key, ...] = (
     Key("queue", values.integer(0, 65535), "First NFQUEUE number.", "N"),
     Key("queue_count", values.integer(1, 64), "Number of queues, each with a worker of its own.", "N"),
     Key("queue_length", values.integer(64, 65536), "Packets that may wait in one queue.", "N"),
-    Key("packet_mark_mask", values.mask, "Two bits of the packet mark that are ours.", "MASK"),
+    Key("packet_mark_mask", values.mask, "Bits of the packet mark that are ours, two or more.", "MASK"),
     Key("connection_mark_mask", values.mask, "Bits of the connection mark that hold the generation.", "MASK"),
     Key("flow_table_size", values.integer(0, 16_777_216), "Decisions a worker remembers.", "N"),
     Key(
@@ -113,6 +114,8 @@ KEYS: tuple[Key, ...] = (
 )
 
 _BY_NAME = {key.name: key for key in KEYS}
+_LONGEST_NAME = 60
+"""Characters of an unknown name that are compared with known ones."""
 
 
 class Origin(NamedTuple):
@@ -251,7 +254,11 @@ def _place(text: str, spelled: str) -> tuple[int, int]:
 
 def _unknown(position: Position, spelled: str) -> Problem:
     names = ", ".join(sorted(_BY_NAME))
-    return Problem(position, "unknown-setting", f"there is no setting {spelled!r}; there are: {names}")
+    asked = _normal(spelled if spelled != spelled.upper() else spelled.lower()).removeprefix("nfq_guard_")
+    near = get_close_matches(asked[:_LONGEST_NAME], _BY_NAME, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    message = f"there is no setting {spelled!r}{hint} (there are: {names})"
+    return Problem(position, "unknown-setting", message)
 
 
 def describe(resolved: Resolved) -> Iterable[tuple[str, object, str]]:

@@ -7,6 +7,7 @@ raises ValueError that says what was expected; must never know a setting by name
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -66,15 +67,22 @@ def paths(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in found)
 
 
-def choice(*options: str) -> Callable[[object], str]:
-    """Accept one of the given words."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Accepts one of some words, which others may ask for: shells complete them."""
 
-    def convert(value: object) -> str:
-        if value not in options:
-            raise ValueError(f"expected {' or '.join(options)}")
+    words: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        """Return the word."""
+        if value not in self.words:
+            raise ValueError(f"expected {' or '.join(self.words)}")
         return str(value)
 
-    return convert
+
+def choice(*options: str) -> Choice:
+    """Accept one of the given words."""
+    return Choice(options)
 
 
 def boolean(value: object) -> bool:

@@ -19,7 +19,6 @@ NEVER_JUDGED = 0
 MIN_GENERATION_BITS = 2
 """Fewer would leave no generation between the one in force and the one that comes round again."""
 
-
 PACKET_BITS = 2
 """Bits of the packet mark that carry a code."""
 
@@ -114,10 +113,8 @@ class ConnectionMark(NamedTuple):
 
 def check_packet_mask(mask: int) -> int:
     """Return the mask; ValueError unless it is 2-32 bits of a 32-bit word."""
-    if not 0 < mask <= WORD:
-        raise ValueError(f"packet mark mask must be between 0x3 and 0xffffffff, got {mask:#x}")
-    if mask.bit_count() < PACKET_BITS:
-        raise ValueError(f"packet mark mask must have {PACKET_BITS} bits or more, got {mask:#x}")
+    if not 0 < mask <= WORD or mask.bit_count() < PACKET_BITS:
+        raise ValueError(f"packet mark mask must have 2-32 bits of 0xffffffff, got {mask:#x}")
     return mask
 
 

@@ -12,6 +12,7 @@ from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
 from nfq_guard.resources.pending import KINDS, ignored_settings
+from nfq_guard.resources.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,8 +29,13 @@ _NEVER = {
 }
 
 
-def crosscheck(inventory: Inventory) -> Iterator[Problem]:
-    """Yield a warning for everything valid that does not do what it seems to."""
+def crosscheck(inventory: Inventory, *, complete: bool = True) -> Iterator[Problem]:
+    """Yield a warning for everything valid that does not do what it seems to.
+
+    `complete`: nothing was refused, so that what is not there was not declared either.
+    """
+    if complete:
+        yield from reach(inventory)
     yield from _endpoints(inventory)
     tiers = {name: action for name, (_, action) in BUILT_IN_TIERS.items()}
     tiers.update({tier.name: tier.value.spec.default_action for tier in inventory.tiers})
@@ -43,6 +49,10 @@ def crosscheck(inventory: Inventory) -> Iterator[Problem]:
     for place, message in KINDS.items():
         for located in getattr(inventory, place):
             yield _warning(located, "kind", "not-enforced", message)
+    yield from _felix(inventory)
+
+
+def _felix(inventory: Inventory) -> Iterator[Problem]:
     for felix in inventory.felix_configurations:
         if felix.name != GLOBAL_NAME and not felix.name.startswith(NODE_PREFIX):
             message = f"has no effect here: only {GLOBAL_NAME} and {NODE_PREFIX}NAME have, node labels are not known"
@@ -71,6 +81,10 @@ def _policy(policy: Located[GlobalNetworkPolicy], tiers: Mapping[str, Action]) -
     if spec.tier not in tiers:
         message = f"the tier {spec.tier} is not declared: enforced after all other tiers, and ends in Deny"
         yield _warning(policy, "spec.tier", "missing-tier", message)
+    for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
+        if rules and field.capitalize() not in spec.types:
+            message = f"types leaves {field.capitalize()} out: none of these rules is enforced"
+            yield _warning(policy, f"spec.{field}", "unused-rules", message)
     for field, index, rule in spec.rules():
         yield from _never_matches(policy, f"spec.{field}[{index}]", rule)
     if tiers.get(spec.tier, Action.DENY) is Action.DENY:

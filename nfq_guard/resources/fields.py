@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, LiteralString, NoReturn
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
@@ -18,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from nfq_guard.model.addresses import FAMILIES, parse_address, parse_net
 from nfq_guard.model.decision import Action
+from nfq_guard.model.flow import PROTOCOL_NUMBERS
 from nfq_guard.resources import names
 from nfq_guard.resources.scalars import PlainScalar, too_large
 from nfq_guard.resources.values import Port, Protocol, parse_port, parse_protocol, whole
@@ -228,10 +230,16 @@ def _protocol(value: object) -> Protocol:
 _PROTOCOLS = "TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number 1-255"
 
 
+_ANY_PROTOCOL = frozenset({"*", "all", "any", "ip"})
+
+
 def _protocol_hint(protocol: Protocol) -> str:
-    words = ("TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "UDPLite")
-    near = next((word for word in words if word.lower() == protocol.text.lower()), None)
-    return f"; did you mean {near}?" if near else ""
+    spelled = protocol.text.lower()[:LONGEST_SHOWN]
+    if spelled in _ANY_PROTOCOL:
+        return "; leave the field out for every protocol"
+    words = {word.lower(): word for word in PROTOCOL_NUMBERS}
+    near = get_close_matches(spelled, words, 1)
+    return f"; did you mean {words[near[0]]}?" if near else ""
 
 
 def _port(value: object) -> Port:

@@ -77,6 +77,9 @@ _OTHER_CALICO_KINDS = frozenset(
     }
 )
 
+_LONGEST = 60
+"""Characters of a kind that are looked at and shown."""
+
 
 def unsupported(kind: str) -> str:
     """Return what to say about a kind that is not in the table."""
@@ -84,6 +87,8 @@ def unsupported(kind: str) -> str:
         return (
             f"the Calico kind {kind} is not supported by this version; move it to a file outside these rules"
         )
-    near = get_close_matches(kind[:60], KINDS, 1, 0.75)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"found the kind {kind[:60]}, expected one of {', '.join(sorted(KINDS))}{hint}"
+    spelled = {name.lower(): name for name in KINDS}
+    near = get_close_matches(kind[:_LONGEST].lower(), spelled, 1, 0.75)
+    if near:
+        return f"found the kind {kind[:_LONGEST]}: write {spelled[near[0]]}; nothing else of it was checked"
+    return f"found the kind {kind[:_LONGEST]}, expected one of {', '.join(sorted(KINDS))}"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LIST = "List"
 DEFAULT_NAMESPACE = "default"
+_KUBERNETES_POLICY = "networking.k8s.io/"
 
 
 class _Document(NamedTuple):
@@ -87,7 +88,9 @@ class _Loader:
     def finish(self) -> tuple[Inventory, list[Problem]]:
         """Return what was collected."""
         inventory = Inventory(**{place: tuple(items) for place, items in self._found.items()})  # type: ignore[arg-type]
-        problems = sorted([*self._problems, *crosscheck(inventory)], key=_severity_first)
+        complete = all(problem.severity is not Severity.ERROR for problem in self._problems)
+        found = crosscheck(inventory, complete=complete)
+        problems = sorted([*self._problems, *found], key=_severity_first)
         dropped = len(problems) - MAX_PROBLEMS
         if dropped > 0:
             last = problems[MAX_PROBLEMS - 1].position
@@ -214,6 +217,11 @@ def _bad_version(subject: Subject, version: str | None) -> Problem:
             ("apiVersion",), "missing-field", f"apiVersion is required: {API_VERSION}", key=True
         )
     message = f"found {show(version)}, expected {API_VERSION}"
+    if version.startswith(_KUBERNETES_POLICY):
+        message = (
+            f"this is a {subject.kind} of Kubernetes ({show(version)}), which is about pods and not read here: "
+            f"policy of this host is a GlobalNetworkPolicy of {API_VERSION}"
+        )
     return subject.problem(("apiVersion",), "unsupported-version", message)
 
 

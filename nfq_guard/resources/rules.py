@@ -221,7 +221,8 @@ class Rule(Strict):
                     message = f"an IPv{family} net in a rule with ipVersion {self.ip_version}"
                     yield Finding(path, "conflict", message)
             elif first is not None and family != first:
-                yield Finding(path, "conflict", f"an IPv{family} net in a rule that also has IPv{first} nets")
+                message = f"an IPv{family} net in a rule that also has IPv{first} nets: write one rule for each family"
+                yield Finding(path, "conflict", message)
             first = family if first is None else first
 
     def _families(self) -> Iterator[tuple[Path, int]]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import demo_leftovers
 from demo_net import Attempt, Namespace, connect, listen, run
-from demo_sheet import RULES, Sheet, by, counter_of, lay_rules, outbound, summary, way
+from demo_sheet import RULES, Sheet, by, counter_of, lay_rules, outbound, row_of, summary, way
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.markup import escape
@@ -194,9 +194,7 @@ class Demo:
     def try_all(self, sheet: Sheet) -> None:
         """Try every flow of a sheet and say how it went."""
         out.print(f"\n[bold]{escape(sheet.title)}[/]")
-        out.print(
-            f"[dim]     {'attempt':<42} {'from → to':<28} {'expected':<9} {'happened':<10} decided by[/]"
-        )
+        out.print(f"[dim]   {row_of('attempt', 'from → to', 'meant', 'happened', 'decided by')}[/]")
         for row, verdict in zip(sheet.rows, self.decide(sheet), strict=True):
             self.try_one(sheet, row, verdict)
 
@@ -243,12 +241,11 @@ class Demo:
     ) -> None:
         expected = row["expect"]
         mark = "[red]✗[/]" if problems else "[green]✓[/]"
-        happened = "answered" if answered else "no answer"
-        colour = {"allow": "green", "deny": "red"}[expected["verdict"]]
-        out.print(
-            f"  {mark}  {escape(row['says']):<42} {way(row['flow']):<28} "
-            f"[{colour}]{expected['verdict']:<9}[/] {happened:<10} {by(told)} [dim]+{moved:.0f}[/]"
+        happened = "answered" if answered else "silence"
+        line = row_of(
+            row["says"], way(row["flow"]), expected["verdict"], happened, f"{by(told)} +{moved:.0f}"
         )
+        out.print(f" {mark} {escape(line)}")
         for problem in problems:
             self.failures += 1
             out.print(f"     [red]differs:[/] {escape(problem)}")
@@ -256,6 +253,10 @@ class Demo:
     def show_counters(self) -> None:
         """Print what Prometheus would scrape, as far as it has moved."""
         out.print("\n[bold]Scraped from /metrics[/]")
+        out.print(
+            "[dim]  +n above is what an attempt had moved by its end. Senders repeat what is denied, some after that:\n"
+            "  a rule that denies may have counted more packets here than attempts.[/]"
+        )
         for line in self.fetch("/metrics").splitlines():
             counts = line.startswith("nfq_guard_policy_verdicts_total") and not line.endswith(" 0.0")
             if counts or (line.startswith(SHOWN) and not line.endswith("} 0.0")):
@@ -290,10 +291,10 @@ class Demo:
             ("one that is not", f"ip netns exec {peer} {knock % 8080}"),
             ("the kernel's table", f"ip netns exec {host} nft list table inet nfq_guard"),
             (
-                "change the policy while it runs (the log shows the reload)",
-                f"nano {self.rules}/ingress-kubelet.yaml",
+                "change the policy while it runs: now the other port is allowed, and the first is not",
+                f"sed -i s/10250/8080/ {self.rules}/ingress-kubelet.yaml",
             ),
-            ("the log", f"tail -f {self.log}"),
+            ("the log, which shows the reload", f"tail {self.log}"),
         )
         out.print("\n[bold]Left running. Try:[/]")
         for what, command in lines:
@@ -303,7 +304,7 @@ class Demo:
         """Leave everything to a later call; in a user namespace, which ends with us, wait for Ctrl-C."""
         if real_root():
             self.remember(keep=True)
-            out.print("  [dim]# stop and remove all of it[/]\n  scripts/demo --stop")
+            out.print("  [dim]# stop and remove all of it[/]\n  ./scripts/demo --stop")
             return
         enter = f"nsenter --target {os.getpid()} --user --mount --net --preserve-credentials bash"
         out.print(f"  [dim]# all of these from inside this user namespace:[/]\n  {enter}")
@@ -330,8 +331,6 @@ def show(demo: Demo, *, keep: bool) -> int:
     demo.try_all(bare)
     if keep:
         demo.change_rules(whole)
-        demo.explain_keep()
-        demo.leave()
     else:
         demo.stop()
     wrong = f"[bold red]{demo.failures} differences from what was expected[/]"
@@ -347,8 +346,9 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave it running, and say what to try")
     parser.add_argument("--stop", action="store_true", help="stop and remove what --keep left running")
     chosen = parser.parse_args()
-    demo_leftovers.remove_all(kept=chosen.stop)
+    removed = demo_leftovers.remove_all(kept=chosen.stop)
     if chosen.stop:
+        out.print("\n".join(f"removed {escape(what)}" for what in removed) or "nothing was left running")
         return 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interruption.note)
@@ -357,6 +357,10 @@ def main() -> int:
     done = False
     try:
         code = show(demo, keep=chosen.keep)
+        out.print(f"[dim]The whole demo took {time.monotonic() - started:.1f} s.[/]")
+        if chosen.keep:
+            demo.explain_keep()
+            demo.leave()
         done = True
     except (RuntimeError, OSError) as error:
         out.print(f"[red]The demo could not be run:[/] {escape(str(error))}")
@@ -364,7 +368,6 @@ def main() -> int:
     finally:
         if not (chosen.keep and done):
             demo.close()
-    out.print(f"[dim]{time.monotonic() - started:.1f} s[/]")
     return code
 
 

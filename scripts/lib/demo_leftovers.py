@@ -38,8 +38,9 @@ def remember(work: Path, namespaces: Iterable[str], processes: Iterable[int], *,
     (work / _RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
-def remove_all(*, kept: bool) -> None:
-    """Remove what dead demos left behind; with `kept` also what was left on purpose."""
+def remove_all(*, kept: bool) -> list[str]:
+    """Remove what dead demos left behind, with `kept` what was left on purpose, and return what that was."""
+    removed: list[str] = []
     for work in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         try:
             record = json.loads((work / _RECORD).read_text(encoding="utf-8"))
@@ -48,17 +49,20 @@ def remove_all(*, kept: bool) -> None:
         pid, started = record["owner"]
         dead = start_time(pid) != started
         if record["keep"] if kept else dead and not record["keep"]:
-            remove(work)
+            removed += remove(work)
+    return removed
 
 
-def remove(work: Path) -> None:
-    """End a demo's processes, delete its namespaces and its folder."""
+def remove(work: Path) -> list[str]:
+    """End a demo's processes, delete its namespaces and its folder; return what that was, in words."""
     record: dict[str, Any] = json.loads((work / _RECORD).read_text(encoding="utf-8"))
     for pid, started in record["processes"]:
         _end(pid, started)
     for name in record["namespaces"]:
         _delete(name)
     shutil.rmtree(work, ignore_errors=True)
+    processes = f"{len(record['processes'])} processes: the guard and its demo services"
+    return [processes, *(f"network namespace {name}" for name in record["namespaces"]), f"folder {work}"]
 
 
 def _delete(name: str) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
+WIDTHS = (30, 27, 5, 8, 23)
+"""Of attempt, way, what it is meant to get, what happened, and who decided with the counter."""
 RULES = Path(__file__).resolve().parents[2] / "rules"
 
 
@@ -83,10 +85,14 @@ def way(flow: Document) -> str:
 def by(told: Document) -> str:
     """Return who decided, in words."""
     if told["reason"] == "policy":
-        return f"policy {told['policy']} rule {told['rule']}"
+        return f"{told['policy']} rule {told['rule']}"
     words: dict[str, str] = {
         "tier-default": f"end of tier {told['tier']}",
-        "no-match": "default: nothing matched",
-        "failsafe": "failsafe, ahead of policy",
+        "no-match": "nothing matched",
     }
     return words.get(told["reason"], str(told["reason"]))
+
+
+def row_of(*cells: str) -> str:
+    """Return the cells of a row in columns. With a mark ahead, rows have at most 100 characters."""
+    return " ".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()

@@ -9,7 +9,7 @@ import pytest
 
 from nfq_guard.adapters import files
 from nfq_guard.adapters.files import read_sources
-from nfq_guard.model.problem import Position
+from nfq_guard.model.problem import Position, Severity
 from nfq_guard.resources import load
 from nfq_guard.resources.source import MAX_FILE_BYTES
 
@@ -63,6 +63,36 @@ def test_what_editors_and_systems_leave_in_a_folder_is_not_read(folder: Path) ->
     (folder / ".#a.yaml").symlink_to("user@host.1234")
 
     assert names("rules") == ["rules/a.yaml"]
+
+
+def test_a_file_whose_ending_is_nearly_right_is_named_and_refuses_nothing(folder: Path) -> None:
+    for name in (
+        "a.yaml",
+        "B.YAML",
+        "c.yml.txt",
+        "sub/d.Json",
+        "e.yaml.disabled",
+        "f.jsonl",
+        "yaml",
+        "g.yamlx",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+
+    sources, problems = read_sources(["rules"])
+
+    assert [source.name for source in sources] == ["rules/a.yaml"]
+    assert [(str(problem.position), problem.code, problem.severity) for problem in problems] == [
+        (f"rules/{name}", "skipped-file", Severity.WARNING) for name in ("B.YAML", "c.yml.txt", "sub/d.Json")
+    ]
+
+
+def test_a_folder_with_such_files_alone_is_a_folder_without_rules(folder: Path) -> None:
+    (folder / "a.YAML").write_text("")
+
+    _, problems = read_sources(["rules"])
+
+    assert [problem.code for problem in problems] == ["skipped-file", "no-files"]
 
 
 def test_a_file_that_is_named_is_read_whatever_its_name(folder: Path) -> None:

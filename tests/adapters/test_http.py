@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from netns import until
+from netns import Namespace, until
 from prometheus_client import CollectorRegistry, Gauge
 
 import nfq_guard.adapters.http
@@ -157,6 +157,27 @@ def test_it_listens_on_ipv6_too() -> None:
 
     assert made.get("/healthz")[0] == 200
     made.server.close()
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("address", ["10.77.0.200", "fd77::200"], ids=["IPv4", "IPv6"])
+def test_an_address_that_comes_later_is_served_when_it_comes(address: str) -> None:
+    def fine() -> Health:
+        return Health(good=True, text="ok")
+
+    with Namespace() as space, space.entered():
+        server = HttpServer(address, 9091, Sources(CollectorRegistry(), fine, fine))
+        try:
+            space.run(
+                "ip", "address", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo", "nodad"
+            )
+            with space.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client:
+                client.settimeout(5)
+                client.connect((address, 9091))
+                client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert client.recv(64).startswith(b"HTTP/1.0 200")
+        finally:
+            server.close()
 
 
 def test_an_address_in_use_is_an_error(site: Site) -> None:

@@ -25,8 +25,14 @@ def test_an_unknown_shell_is_wrong_usage() -> None:
     assert CliRunner().invoke(cli, ["completion", "tcsh"]).exit_code == 2
 
 
-def test_the_completion_it_asks_for_names_the_commands() -> None:
-    asked = {"_NFQ_GUARD_COMPLETE": "bash_complete", "COMP_WORDS": "nfq-guard ", "COMP_CWORD": "1"}
+def completed(*words: str) -> list[tuple[str, str]]:
+    """Return the type and value of what is offered for the last word."""
+    typed = ("nfq-guard", *words)
+    asked = {
+        "_NFQ_GUARD_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(typed),
+        "COMP_CWORD": str(len(typed) - 1),
+    }
     done = subprocess.run(
         [sys.executable, "-m", "nfq_guard"],
         env={**os.environ, **asked},
@@ -34,5 +40,29 @@ def test_the_completion_it_asks_for_names_the_commands() -> None:
         text=True,
         check=False,
     )
+    lines = (line.partition(",") for line in done.stdout.splitlines() if line)
+    return [(kind, value) for kind, _, value in lines]
 
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == set(COMMANDS)
+
+def test_the_completion_it_asks_for_names_the_commands() -> None:
+    assert {value for _, value in completed("")} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("--fail-mode", ""), ["closed", "open"]),
+        (("--fail-mode", "o"), ["open"]),
+        (("--established-flows", ""), ["reevaluate", "keep"]),
+        (("--log-level", ""), ["debug", "info", "warning", "error"]),
+        (("--keep-rules", "t"), ["true"]),
+        (("--queue", ""), []),
+    ],
+)
+def test_the_values_of_a_setting_are_offered(words: tuple[str, str], offered: list[str]) -> None:
+    assert [value for _, value in completed("run", *words)] == offered
+
+
+@pytest.mark.parametrize(("flag", "kind"), [("--rules", "file"), ("--control", "file"), ("--state", "dir")])
+def test_a_path_is_left_to_the_shell(flag: str, kind: str) -> None:
+    assert completed("run", flag, "/e") == [(kind, "/e")]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
+from nfq_guard.adapters.host import node_name
 from nfq_guard.cli.main import Exit, cli
 from nfq_guard.daemon.settings import KEYS
 
@@ -30,7 +31,25 @@ def test_text_is_a_line_for_each_setting() -> None:
     rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines()}
 
     assert rows["rules"] == ["a,", "b", "flag", "--rules"]
+    assert all(line == line.rstrip() for line in result.output.splitlines())
     assert rows["keep_rules"] == ["true", "flag", "--keep-rules"]
+
+
+def test_no_value_and_no_place_is_cut_however_long() -> None:
+    folder = "/srv/" + "long" * 100
+    result = CliRunner().invoke(cli, ["config", "--state", folder])
+
+    assert f"{folder}  flag --state" in result.output
+
+
+def test_the_node_is_the_one_that_run_would_be() -> None:
+    text = CliRunner().invoke(cli, ["config"]).output
+    shown = json.loads(CliRunner().invoke(cli, ["config", "--format", "json"]).output)
+    given = json.loads(CliRunner().invoke(cli, ["config", "--node", "x", "--format", "json"]).output)
+
+    assert shown["node"] == {"value": node_name(), "origin": "default, the host name"}
+    assert f" {node_name()} " in text
+    assert given["node"] == {"value": "x", "origin": "flag --node"}
 
 
 def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +57,7 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     result = CliRunner().invoke(cli, ["config"])
 
     assert result.exit_code == Exit.NO
-    assert "there is no setting 'NFQ_GUARD_FAILMODE'" in str(result.exception)
+    assert "there is no setting 'NFQ_GUARD_FAILMODE'; did you mean fail_mode?" in str(result.exception)
 
 
 def test_values_are_neither_markup_nor_commands_to_the_terminal() -> None:

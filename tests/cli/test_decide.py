@@ -113,6 +113,15 @@ def test_text_says_where_the_rule_stands(folder: Path) -> None:
     assert "web.yaml:15" in result.stdout
 
 
+def test_text_is_text_for_bad_lines_too(folder: Path) -> None:
+    result = CliRunner().invoke(cli, arguments(folder, "--format", "text"), input="{\n" + lines(flow()))
+    bad, good = result.stdout.splitlines()
+
+    assert result.exit_code == Exit.NO
+    assert bad.startswith("error  line 1: not JSON: ")
+    assert good.startswith("allow  policy ")
+
+
 def test_invalid_rules_are_named_with_their_place_and_nothing_is_decided(folder: Path) -> None:
     (folder / "rules" / "bad.yaml").write_text(
         RULES.replace("role == 'web'", "role = 'web'"), encoding="utf-8"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfq_guard.cli.flows import KEYS, parse_flow, verdict_object, verdict_sentence
+from nfq_guard.cli.flows import KEYS, parse_flow, verdict_object
 from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
 from nfq_guard.model.flow import ABSENT, CtState, Direction, Flow, Packet, Side, Stage
@@ -181,16 +181,12 @@ def test_a_verdict_by_a_rule_names_the_rule() -> None:
         "policy": {"kind": "GlobalNetworkPolicy", "name": "allow-ssh"},
         "rule": 2,
     }
-    assert verdict_sentence(decision) == (
-        "allow  policy  tier default, GlobalNetworkPolicy(allow-ssh) ingress rule 2 at a.yaml:7  on worker-eth0"
-    )
 
 
 def test_a_verdict_at_the_end_of_a_tier_names_the_tier() -> None:
     decision = Decision(Verdict.DENY, Reason.TIER_DEFAULT, Stage.NORMAL, Side.EGRESS, "a", "default")
 
     assert verdict_object(decision)["policy"] is None
-    assert verdict_sentence(decision) == "deny   tier-default  end of tier default  on a"
 
 
 def test_a_verdict_without_any_step_is_all_null() -> None:

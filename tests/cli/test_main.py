@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from nfq_guard import __version__
 from nfq_guard.cli.main import COMMANDS, Exit, cli, main
 from nfq_guard.model.problem import ConfigError, Position, Problem
 
@@ -23,6 +24,19 @@ def test_help_of_a_command_has_examples(command: str) -> None:
     assert result.exit_code == 0
     assert "Example" in result.output
     assert f"nfq-guard {command}" in result.output
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_terminal_of_80_columns(command: str) -> None:
+    result = CliRunner().invoke(cli, [*command.split(), "--help"], terminal_width=80)
+
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_the_version_may_be_asked_for_by_a_flag() -> None:
+    result = CliRunner().invoke(cli, ["--version"])
+
+    assert (result.exit_code, result.output) == (0, f"nfq-guard {__version__}\n")
 
 
 def test_help_names_every_command_in_order() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import selectors
 import threading
@@ -11,6 +12,7 @@ from guarded import Daemon, connects, endpoint, policy, tcp
 from netns import pair
 
 from nfq_guard.adapters.control import ControlServer
+from nfq_guard.cli import status
 from nfq_guard.cli.main import Exit, cli
 
 if TYPE_CHECKING:
@@ -168,7 +170,27 @@ def test_no_guard_at_all_is_a_failure(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["status", "--control", path])
 
     assert result.exit_code == Exit.FAILED
-    assert result.stderr == f"Error: no nfq-guard answers at {path}: No such file or directory\n"
+    assert result.stderr == (
+        f"Error: no nfq-guard answers at {path} (--control, from flag --control): No such file or directory; "
+        "without a controller, table and workers may still enforce: "
+        "`nft list table inet nfq_guard` as root shows whether the table stands\n"
+    )
+
+
+def test_a_guard_of_somebody_else_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = str(tmp_path / "control.sock")
+    monkeypatch.setenv("NFQ_GUARD_CONTROL", path)
+    monkeypatch.setattr(status, "ask", refuse)  # root, who runs the tests, is refused nothing
+    result = CliRunner().invoke(cli, ["status"])
+
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr == (
+        f"Error: nfq-guard cannot be asked at {path} (--control, from environment NFQ_GUARD_CONTROL): "
+        "Permission denied; root is needed\n"
+    )
 
 
 @pytest.mark.traffic

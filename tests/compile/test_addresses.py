@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from policy import host_endpoint, inventory_of, resource
 
-from nfq_guard.compile.addresses import AddressBook, NamedPort, Scope, scoped
+from nfq_guard.compile.addresses import AddressBook, NamedPort
 from nfq_guard.model.addresses import AddressSet, parse_net
 from nfq_guard.model.flow import SCTP, TCP, UDP
-from nfq_guard.resources import EntityRule
 from nfq_guard.selector import SelectorCache, parse
 
 
@@ -144,60 +143,3 @@ def test_a_lookup_with_a_selector_is_not_answered_by_the_one_without() -> None:
     assert len(known.named("http", None)) == 3
     assert len(known.named("http", parse("!has(zone)"))) == 1
     assert len(known.named("http", None)) == 3
-
-
-IN_NAMESPACE = "has(projectcalico.org/namespace)"
-WANTED: dict[str, tuple[dict[str, str], tuple[str | None, str | None]]] = {
-    "nothing asked": ({}, (None, None)),
-    "a selector": ({"selector": "a=='1'"}, ('a == "1"', None)),
-    "a negative one": ({"notSelector": "has( a )"}, (None, "has(a)")),
-    "both are asked of one endpoint": (
-        {"selector": "has(a)", "notSelector": "has(b)"},
-        ("(has(a) && !has(b))", None),
-    ),
-    "any namespace": ({"namespaceSelector": "all()"}, (IN_NAMESPACE, None)),
-    "no namespace": ({"namespaceSelector": "global()"}, (f"!{IN_NAMESPACE}", None)),
-    "a namespace's labels": (
-        {"namespaceSelector": "team == 'x' || has(y)"},
-        ('(pcns.team == "x" || has(pcns.y))', None),
-    ),
-    "a namespace's labels and the endpoint's": (
-        {"selector": "has(a)", "namespaceSelector": "has(b)"},
-        ("(has(a) && has(pcns.b))", None),
-    ),
-    "a namespace, and not some endpoints in it": (
-        {"namespaceSelector": "all()", "notSelector": "has(b)"},
-        (f"({IN_NAMESPACE} && !has(b))", None),
-    ),
-}
-
-
-@pytest.mark.parametrize("case", WANTED)
-def test_what_one_side_of_a_rule_asks_for(case: str) -> None:
-    fields, expected = WANTED[case]
-
-    positive, negative = book().wanted(EntityRule.model_validate(fields))
-
-    assert (positive and positive.canonical, negative and negative.canonical) == expected
-
-
-def test_ports_and_nets_are_not_asked_of_labels() -> None:
-    entity = EntityRule.model_validate(
-        {"nets": ["10.0.0.0/8"], "notNets": ["10.1.0.0/16"], "ports": ["http"]}
-    )
-
-    assert book().wanted(entity) == (None, None)
-
-
-SCOPED = {
-    "all()": "has(l)",
-    " all( ) ": "has(l)",
-    "global()": "!has(l)",
-    "!all()": "!has(l)",
-    "a == 'x' && all()": '(p.a == "x" && has(l))',
-}
-
-
-@pytest.mark.parametrize("text", SCOPED)
-def test_a_scope_on_its_own_asks_for_its_label_and_any_other_for_labels_behind_a_prefix(text: str) -> None:
-    assert scoped(SelectorCache(), text, Scope("l", "p.")).canonical == SCOPED[text]

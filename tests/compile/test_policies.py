@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from policy import host_endpoint, inventory_of, policy, resource
 
-from nfq_guard.compile.addresses import endpoint_labels
 from nfq_guard.compile.policies import AppliedProfile, AppliedTier, PolicyIndex, stages_of
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import Inventory, Source, load_or_raise
+from nfq_guard.resources.labels import endpoint_labels
 from nfq_guard.selector import SelectorCache
 
 ALLOW, DENY = [{"action": "Allow"}], [{"action": "Deny"}]

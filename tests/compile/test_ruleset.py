@@ -16,7 +16,6 @@ from nfq_guard.engine import decide
 from nfq_guard.engine.ruleset import Failsafe, Options
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import SCTP, TCP, UDP
-from nfq_guard.model.problem import Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
 from nfq_guard.selector import SelectorCache
 
@@ -234,20 +233,3 @@ def test_texts_that_a_cache_knows_are_not_parsed_again() -> None:
     compile_ruleset(inventory, HOST, selectors=selectors)
 
     assert selectors.misses == parsed > 0
-
-
-def test_endpoints_for_other_nodes_only_are_worth_a_warning() -> None:
-    elsewhere = inventory_of(host_endpoint("a", node="worker-1"), host_endpoint("b", node="worker-2"))
-
-    (warning,) = compile_ruleset(elsewhere, HOST).warnings
-
-    assert (warning.code, warning.severity, warning.name) == ("other-node", Severity.WARNING, "a")
-    assert "for this node, host-a" in warning.message
-    assert "worker-1, worker-2" in warning.message
-
-
-def test_an_endpoint_for_this_node_or_none_at_all_is_nothing_to_warn_of() -> None:
-    mixed = inventory_of(host_endpoint("a", node="worker-1"), host_endpoint("b"))
-
-    assert compile_ruleset(mixed, HOST).warnings == ()
-    assert compile_ruleset(inventory_of(policy()), HOST).warnings == ()

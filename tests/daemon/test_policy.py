@@ -29,6 +29,7 @@ def compiled(text: str, facts: HostFacts = FACTS) -> Ruleset:
 BASIC = documents(endpoint(), policy(tcp(80)))
 
 ALIKE = {
+    "the interface not there yet": compiled(BASIC, HostFacts("guarded", {})),
     "lines that moved": compiled("# a remark\n\n" + BASIC),
     "another generation": replace(compiled(BASIC), generation=7),
     "an interface that went down": compiled(
@@ -37,7 +38,6 @@ ALIKE = {
     "an address that no rule asks for": compiled(
         BASIC, HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.2",), 2)})
     ),
-    "the interface not there yet": compiled(BASIC, HostFacts("guarded", {})),
 }
 DIFFERENT = {
     "another port": compiled(documents(endpoint(), policy(tcp(81)))),

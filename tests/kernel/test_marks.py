@@ -85,5 +85,11 @@ def test_a_connection_mask_of_one_bit_or_with_gaps_is_refused(mask: int) -> None
         check_connection_mask(mask)
 
 
+@pytest.mark.parametrize("mask", [0x1, 0x1000, 0x80000000])
+def test_a_packet_mask_of_one_bit_is_refused(mask: int) -> None:
+    with pytest.raises(ValueError, match="packet mark mask must have 2-32 bits"):
+        check_packet_mask(mask)
+
+
 def test_packet_masks_may_have_gaps() -> None:
     assert check_packet_mask(0x5) == 0x5

@@ -53,9 +53,9 @@ def test_what_belongs_to_workloads_lives_in_a_namespace() -> None:
 UNSUPPORTED = {
     "IPPool": "the Calico kind IPPool is not supported",
     "StagedKubernetesNetworkPolicy": "the Calico kind StagedKubernetesNetworkPolicy is not supported",
-    "HostEndpoints": "did you mean HostEndpoint?",
-    "globalnetworkpolicy": "expected one of FelixConfiguration, GlobalNetworkPolicy,",
-    "GlobalNetworkpolicy": "did you mean GlobalNetworkPolicy?",
+    "HostEndpoints": "found the kind HostEndpoints: write HostEndpoint;",
+    "globalnetworkpolicy": ": write GlobalNetworkPolicy;",
+    "GlobalNetworkpolicy": ": write GlobalNetworkPolicy;",
     "": "found the kind , expected one of",
 }
 
@@ -66,7 +66,7 @@ def test_what_is_said_about_a_kind_that_is_not_known(kind: str) -> None:
 
 
 def test_nothing_near_is_no_hint() -> None:
-    assert "did you mean" not in unsupported("Deployment")
+    assert "write" not in unsupported("Deployment")
 
 
 def test_a_huge_kind_is_cut() -> None:

@@ -56,6 +56,9 @@ def test_every_attempt_of_the_shipped_rules_goes_as_expected_and_nothing_is_left
     assert code == 0, output
     assert "Everything as expected" in output
     assert "nfq_guard_policy_verdicts_total" in output
+    rows = [line for line in output.splitlines() if line.startswith((" ✓", " ✗", "   attempt"))]
+    assert len(rows) > 20
+    assert max(map(len, rows)) <= 100
     assert left_behind() <= before
 
 
@@ -94,10 +97,13 @@ def test_one_that_is_kept_goes_on_until_it_is_stopped(checkout: Path) -> None:
         status = next(line for line in output.splitlines() if " status --control " in line)
         asked = subprocess.run(status.split(), capture_output=True, text=True, check=False)
         assert "enforcing generation" in asked.stdout
+        assert output.index("Everything as expected") < output.index("Left running. Try:")
     finally:
-        code, _ = finish(start(checkout, "--stop"))
+        code, stopped = finish(start(checkout, "--stop"))
 
     assert code == 0
+    assert all(what in stopped for what in kept)
+    assert "processes" in stopped
     assert left_behind() <= before
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from guarded import (
+    METRICS_PORT,
     Daemon,
     Server,
     asks_udp,
@@ -352,10 +353,15 @@ def test_a_host_that_is_renamed_stays_guarded(tmp_path: Path) -> None:
             assert daemon.process is not None
             in_its_own = ("nsenter", "--uts", f"--target={daemon.process.pid}")
             site.guarded.namespace.run(*in_its_own, "hostname", "another")
+            by_address = endpoint(name="late").replace("interfaceName: eth0", "expectedIPs: [10.1.1.1]")
             with daemon.change():
-                daemon.write(endpoint(), policy(tcp(OPEN), tcp(1)))
-            site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
+                daemon.write(endpoint(), by_address, policy(tcp(OPEN), tcp(METRICS_PORT)))
+            with daemon.change():
+                site.guarded.namespace.ip("address", "add", "10.1.1.1/32", "dev", "lo")
 
+            assert {"lo", "eth0"} == {
+                name for one in daemon.status()["endpoints"] for name in one["interfaces"]
+            }
             assert site.enforces()
             assert daemon.status()["node"] == "guarded"
         for server in site.servers:
@@ -718,6 +724,20 @@ def test_a_second_daemon_in_the_namespace_is_refused_and_harms_nothing(site: Sit
 
         assert second.wait() == 3
         assert f"held by pid {daemon.worker()}" in second.log
+    assert site.enforces()
+    assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
+
+
+def test_a_second_daemon_with_everything_of_its_own_is_refused_and_harms_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    daemon = site.daemon.start()
+    flags = ("--metrics", "off", "--queue", "4700")
+    with Daemon(site.guarded.namespace, tmp_path / "second", *flags, rules=daemon.rules) as second:
+        second.start(wait=False)
+
+        assert second.wait() == 3
+        assert "another guard runs in this network namespace" in second.log
     assert site.enforces()
     assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
 

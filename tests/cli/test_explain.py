@@ -1,0 +1,87 @@
+"""Decisions in words: aligned, and with the reason why a packet is nobody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policy import facts_of, flow_of, host_endpoint, inventory_of, policy
+
+from nfq_guard.cli.explain import Explainer
+from nfq_guard.compile import compile_ruleset
+from nfq_guard.engine import decide
+
+FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1"], "eth1": ["10.1.0.1"], "a-long-one": []}}
+WEB = policy(
+    "web",
+    ingress=[{"action": "Allow", "protocol": "TCP", "destination": {"ports": [80]}}],
+)
+
+
+def said(*resources: dict[str, Any], **flow: Any) -> str:
+    """Return the sentence about a packet to the host."""
+    asked = flow_of(
+        {
+            "direction": "in",
+            "in_interface": "eth0",
+            "protocol": 6,
+            "src": "10.9.0.1",
+            "dst": "10.0.0.1",
+            "dport": 80,
+            **flow,
+        }
+    )
+    inventory = inventory_of(*resources)
+    ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
+    return Explainer(inventory, ruleset).sentence(asked, decide(ruleset, asked))
+
+
+def test_columns_stand_below_each_other_whatever_decided() -> None:
+    both = (
+        host_endpoint("a"),
+        host_endpoint("longer", interfaceName="eth1"),
+        host_endpoint("of-another-node", node="b"),
+        WEB,
+    )
+
+    assert [
+        said(*both),
+        said(*both, dport=81, in_interface="eth1"),
+        said(*both, dport=22),
+    ] == [
+        "allow  policy              a       tier default, GlobalNetworkPolicy(web) ingress rule 0 at test.json:1",
+        "deny   tier-default        longer  end of tier default",
+        "allow  failsafe            a",
+    ]
+
+
+NOBODYS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "no endpoint at all": ([], {}, "no endpoint for interface eth0 of node host-a"),
+    "endpoints of another node": (
+        [host_endpoint(node="worker-1")],
+        {},
+        "no endpoint for interface eth0 of node host-a; endpoints are for node worker-1",
+    ),
+    "endpoints of many other nodes": (
+        [host_endpoint(f"e{number}", node=f"w{number}") for number in range(7)],
+        {},
+        "no endpoint for interface eth0 of node host-a; endpoints are for nodes w0, w1, w2, w3, w4 and 2 more",
+    ),
+    "endpoints of other interfaces, there or not": (
+        [host_endpoint("a", interfaceName="eth1"), host_endpoint("b", interfaceName="eth9")],
+        {},
+        "no endpoint for interface eth0 of node host-a; its endpoints govern eth1, eth9",
+    ),
+    "an address that is not there": (
+        [host_endpoint(expectedIPs=["192.0.2.1"])],
+        {},
+        "no endpoint for interface eth0 of node host-a",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOBODYS)
+def test_why_a_packet_is_nobodys(case: str) -> None:
+    resources, flow, why = NOBODYS[case]
+
+    assert said(*resources, **flow) == f"allow  unmanaged           {why}"

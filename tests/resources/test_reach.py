@@ -1,0 +1,145 @@
+"""What is said about policies, selectors and named ports that reach nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policy import host_endpoint, inventory_of, policy, resource
+
+from nfq_guard.model.problem import Severity
+from nfq_guard.resources import Source, load
+from nfq_guard.resources.reach import reach
+
+Resources = list[dict[str, Any]]
+
+PORTS = [{"name": "http", "protocol": "TCP", "port": 8080}]
+WEB = host_endpoint("web", labels={"role": "web"}, expectedIPs=["10.0.0.1"], ports=PORTS)
+BARE = host_endpoint("bare", labels={"role": "bare"}, ports=[{**PORTS[0], "name": "ghost"}])
+OFFICE = resource("GlobalNetworkSet", "office", labels={"net": "office"}, nets=["10.9.0.0/16"])
+EMPTY = resource("GlobalNetworkSet", "empty", labels={"net": "empty"})
+
+
+def ruled(side: str = "source", **entity: Any) -> dict[str, Any]:
+    """Return a policy with a rule about one side."""
+    return policy(ingress=[{"action": "Allow", "protocol": "TCP", side: entity}])
+
+
+SILENT: dict[str, Resources] = {
+    "nothing at all": [],
+    "endpoints alone": [WEB],
+    "a policy for some endpoint": [WEB, BARE, policy(selector="role == 'web'")],
+    "a policy for labels that a profile applies": [
+        host_endpoint(profiles=["front"]),
+        resource("Profile", "front", labelsToApply={"tier": "front"}),
+        policy(selector="tier == 'front'"),
+    ],
+    "a policy outside all namespaces": [WEB, policy(namespaceSelector="!has(team)")],
+    "a selector of an endpoint": [WEB, ruled(selector="role == 'web'")],
+    "a selector of a set": [WEB, OFFICE, ruled(selector="net == 'office'")],
+    "an exception from everybody": [WEB, OFFICE, ruled(notSelector="has(net)")],
+    "addresses in place of selectors": [BARE, ruled(nets=["10.0.0.0/8"], ports=[80, "8000:8100"])],
+    "a named port": [WEB, ruled("destination", ports=["http"], notPorts=["http"])],
+}
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_nothing_is_said_about(case: str) -> None:
+    assert list(reach(inventory_of(*SILENT[case]))) == []
+
+
+TOLD: dict[str, tuple[Resources, str, str, str]] = {
+    "a policy for nobody": (
+        [WEB, policy(selector="role == 'wep'")],
+        "spec.selector",
+        "selects-nothing",
+        "selects no endpoint of these files: none of the policy's rules is enforced",
+    ),
+    "a policy for namespaces": (
+        [WEB, policy(namespaceSelector="all()")],
+        "spec.namespaceSelector",
+        "selects-nothing",
+        "selects no endpoint of these files: none of the policy's rules is enforced",
+    ),
+    "a selector of nobody": (
+        [WEB, EMPTY, ruled(selector="net == 'ofice'")],
+        "spec.ingress[0].source.selector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "a selector of those without addresses": (
+        [WEB, BARE, EMPTY, ruled("destination", selector="role == 'bare' || net == 'empty'")],
+        "spec.ingress[0].destination.selector",
+        "selects-nothing",
+        (
+            "selects only endpoints without addresses and sets without nets, so no address: "
+            "this rule never matches"
+        ),
+    ),
+    "a namespace": (
+        [WEB, ruled(namespaceSelector="team == 'x'")],
+        "spec.ingress[0].source.namespaceSelector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "an exception from nobody": (
+        [WEB, ruled(notSelector="role == 'wep'")],
+        "spec.ingress[0].source.notSelector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: nothing is excluded",
+    ),
+    "a port that nobody declares": (
+        [WEB, ruled("destination", ports=["htp"])],
+        "spec.ingress[0].destination.ports[0]",
+        "missing-port",
+        "no endpoint with addresses declares a port htp: it matches nothing",
+    ),
+    "a port of an endpoint without addresses": (
+        [WEB, BARE, ruled("destination", notPorts=["http", "ghost"])],
+        "spec.ingress[0].destination.notPorts[1]",
+        "missing-port",
+        "no endpoint with addresses declares a port ghost: it excludes nothing",
+    ),
+    "a profile's rule": (
+        [
+            WEB,
+            resource("Profile", "policy", egress=[{"action": "Deny", "destination": {"selector": "has(x)"}}]),
+        ],
+        "spec.egress[0].destination.selector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "policies without any endpoint, once": (
+        [policy(selector="nobody == ''"), policy("other", ingress=[{"action": "Allow"}])],
+        "metadata.name",
+        "no-endpoint",
+        "there is no HostEndpoint in all the files: no interface is guarded, no policy is enforced",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_a_warning_is_given_for(case: str) -> None:
+    resources, field, code, message = TOLD[case]
+    (problem,) = reach(inventory_of(*resources))
+
+    assert problem.severity is Severity.WARNING
+    assert (problem.name, problem.field, problem.code) == ("policy", field, code)
+    assert problem.message == message
+    assert problem.position.column > 1
+
+
+def test_a_resource_that_was_refused_is_not_taken_for_one_that_is_missing() -> None:
+    text = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: web}
+spec: {node: host, interfaceNam: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+"""
+    _, problems = load([Source("web.yaml", text.encode())])
+
+    assert {problem.severity for problem in problems} == {Severity.ERROR}
