@@ -68,11 +68,11 @@ def _with_items(text: str, steps: Steps, items: list[Data]) -> str:
     """Return the text with other items in a list. It is never written anew: its items are not ours."""
     old = read_data(text)
     wanted = _with_part(old, steps, items)
-    holder = steps[:-1]
-    attempts = [_mended(text, holder, old, _part(wanted, holder))]
-    if not steps and (not items or not old):
-        attempts.append(_rewritten(text, (), items))
-    return _first_good(text, wanted, attempts)
+    if items and _part(old, steps):
+        return _first_good(text, wanted, [_mended(text, steps, old, items)])
+    # The list was empty or gets so: there is nothing in it that could be lost.
+    attempt = _mended(text, steps[:-1], old, _part(wanted, steps[:-1])) if steps else _rewritten(text, (), items)
+    return _first_good(text, wanted, [attempt])
 
 
 def _first_good(text: str, wanted: Data, attempts: Iterable[Callable[[], str]]) -> str:

@@ -80,4 +80,4 @@ def _head(piece: str) -> str:
         return piece[:start]
     above = piece[: piece.rfind("\n", 0, start) + 1]
     blank = max(above.rfind("\n\n"), above.rfind("\n\r\n"))
-    return above[: blank + 1] if blank >= 0 else ""
+    return above[: above.index("\n", blank + 1) + 1] if blank >= 0 else ""
