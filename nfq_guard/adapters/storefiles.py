@@ -112,10 +112,11 @@ class RuleStore:
 
 
 def _root(path: str) -> Root:
+    name = str(Path(path))  # as it begins the names of the files that are read
     try:
-        return Root(path, frozenset(entry.name for entry in Path(path).iterdir()))
+        return Root(name, frozenset(entry.name for entry in Path(path).iterdir()))
     except OSError:
-        return Root(path, None)
+        return Root(name, None)
 
 
 def _folder(path: str) -> str:

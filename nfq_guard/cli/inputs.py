@@ -187,6 +187,7 @@ def _as_written(piece: str, item: Item, data: dict[str, Any]) -> str | None:
         return None
     head, text = piece[: document.start], piece[document.start :]
     text = head + text.removeprefix("---").lstrip(" \r\n") if document.explicit else piece
+    text = text.rstrip() + "\n"
     try:
         text = text if same(item.raw, data) else edit.replace_part(text, (), data)
         return text if same(edit.read_data(text), data) else None

@@ -30,10 +30,9 @@ def command(given: Given) -> None:
     bad = {(problem.kind, problem.name) for problem in problems}
     outcome.handled = sum((each.ref.kind, each.ref.name) not in bad for each in wanted)
     outcome.errors = [str(problem) for problem in problems]
-    report(Verb.VALIDATE, _counted(outcome))
-
-
-def _counted(outcome: Outcome) -> Outcome:
-    """Return the outcome; a resource so bad that it has no name counts as well."""
-    outcome.total = max(outcome.total, outcome.handled + bool(outcome.errors))
-    return outcome
+    if outcome.errors and outcome.total == outcome.handled:
+        # What is wrong is about a resource without a name, which is not among those that were counted.
+        kind = problems[0].kind
+        same_kind = not outcome.total or outcome.single_kind == kind
+        outcome = Outcome(outcome.total + 1, kind if same_kind else "", outcome.handled, outcome.errors)
+    report(Verb.VALIDATE, outcome)

@@ -71,7 +71,9 @@ def _with_items(text: str, steps: Steps, items: list[Data]) -> str:
     if items and _part(old, steps):
         return _first_good(text, wanted, [_mended(text, steps, old, items)])
     # The list was empty or gets so: there is nothing in it that could be lost.
-    attempt = _mended(text, steps[:-1], old, _part(wanted, steps[:-1])) if steps else _rewritten(text, (), items)
+    attempt = (
+        _mended(text, steps[:-1], old, _part(wanted, steps[:-1])) if steps else _rewritten(text, (), items)
+    )
     return _first_good(text, wanted, [attempt])
 
 

@@ -106,7 +106,7 @@ class _Mender:
     def _write(self, after: int, value: Span, new: Data, indent: int) -> None:
         """Write a value anew, behind its colon or dash; comments between them stay."""
         text = self._changes.text
-        gap, end = text[after : value.start], max(value.end, after)
+        gap, end = text[after : value.start], self._end(after, value)
         comment = gap.rstrip() if "#" in gap else ""
         short = emit.inline(new)
         if short is not None:
@@ -119,6 +119,17 @@ class _Mender:
             return
         self._changes.replace(after, end, "")
         self._changes.insert_lines(end, lines)
+
+    def _end(self, after: int, value: Span) -> int:
+        """Return where a value ends that is to be written anew.
+
+        A comment behind the last of several lines was about that line, and goes with it.
+        """
+        end = max(value.end, after)
+        if "\n" not in self._changes.text[after:end]:
+            return end
+        line_end = self._changes.line_end(end)
+        return line_end - self._changes.text[:line_end].endswith("\r")
 
     def _sequence(self, span: Span, old: list[Data], new: list[Data]) -> None:
         if len(old) != len(span.items):
@@ -157,7 +168,9 @@ class _Mender:
             newline = self._changes.newline
             if "#" in self._changes.text[dash : span.start]:
                 raise
-            self._changes.replace(dash + 1, span.end, newline.join([" " + first.lstrip(" "), *rest]))
+            self._changes.replace(
+                dash + 1, self._end(dash + 1, span), newline.join([" " + first.lstrip(" "), *rest])
+            )
 
     def _dash(self, span: Span, index: int) -> int:
         """Return where the dash of an item is: in the column of all, at or above the item."""

@@ -17,7 +17,7 @@ _SHORT = {
     "GlobalNetworkSet": ("gnetset", "gnetsets", "gns"),
     "HostEndpoint": ("hep", "heps"),
     "NetworkPolicy": ("np", "nps", "policy", "policies", "pol", "pols"),
-    "NetworkSet": ("netset", "netsets", "ns"),
+    "NetworkSet": ("netset", "netsets"),
     "Profile": ("pro", "pros"),
     "StagedGlobalNetworkPolicy": ("sgnp", "sgnps"),
     "StagedNetworkPolicy": ("snp", "snps", "stagedpolicy", "stagedpolicies", "spol", "spols"),

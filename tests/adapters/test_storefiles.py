@@ -174,7 +174,7 @@ def test_what_a_killed_command_left_is_swept_but_nothing_young(folder: Path) -> 
 
 
 def test_roots_know_what_is_in_their_folder(folder: Path) -> None:
-    store = RuleStore([str(folder), str(folder / "a.yaml")])
+    store = RuleStore([f"{folder}/", f"{folder}/./a.yaml"])
 
     assert store.roots() == [
         Root(str(folder), frozenset({"a.yaml", "b.yaml"})),

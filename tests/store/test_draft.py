@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
 from nfq_guard.resources.source import Source
 from nfq_guard.store.draft import Draft, FileChange, Root, StoreError, file_stem
 from nfq_guard.store.refs import Ref, ref_of
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SET = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata:\n  name: {}\n"
 FOLDER = Root("rules", frozenset({"globalnetworkset-taken.yaml"}))
 
 
 def data(name: str, *nets: str) -> dict[str, object]:
-    head: dict[str, object] = {"apiVersion": "projectcalico.org/v3", "kind": "GlobalNetworkSet", "metadata": {"name": name}}
+    head: dict[str, object] = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "GlobalNetworkSet",
+        "metadata": {"name": name},
+    }
     return {**head, "spec": {"nets": list(nets)}} if nets else head
 
 
@@ -173,3 +183,24 @@ def test_long_names_are_cut_and_stay_different() -> None:
 
 def test_a_namespace_is_part_of_the_file_name() -> None:
     assert file_stem(ref_of("NetworkSet", "a", "prod")) == "networkset-prod-a"
+
+
+@pytest.mark.conformance
+def test_a_label_set_and_removed_leaves_every_manifest_as_it_was(cases_dir: Path) -> None:
+    index = json.loads((cases_dir / "yaml_manifests" / "index.json").read_text(encoding="utf-8"))
+    seen = 0
+    for path in sorted((cases_dir / "yaml_manifests").rglob("*.yaml")):
+        source = Source(path.name, path.read_bytes())
+        for ref in Draft([source], []).refs():
+            draft = Draft([source], [])
+            item = draft.get(ref)
+            assert item is not None
+            old = item.data
+            labels = {**(old["metadata"].get("labels") or {}), "added": "label"}
+            draft.put(ref, {**old, "metadata": {**old["metadata"], "labels": labels}})
+            (change,) = draft.changes()
+            assert len(change.after.splitlines()) - len(source.data.splitlines()) in {0, 1, 2}, path
+            draft.put(ref, old)
+            assert draft.changes() == [], path
+            seen += 1
+    assert seen > len(index) / 4

@@ -203,8 +203,8 @@ class TestComments:
     def test_a_comment_between_a_key_and_its_block_stays(self) -> None:
         text = "a: # why\n  - 1\n  - 2 # two\nb: 1\n"
 
-        assert edited(text, lambda data: data.update(a="x")) == "a: x # why # two\nb: 1\n"
-        assert edited(text, lambda data: data.update(a={"k": 1})) == "a: # why\n  k: 1 # two\nb: 1\n"
+        assert edited(text, lambda data: data.update(a="x")) == "a: x # why\nb: 1\n"
+        assert edited(text, lambda data: data.update(a={"k": 1})) == "a: # why\n  k: 1\nb: 1\n"
 
     def test_line_ends_stay_what_they_are(self) -> None:
         text = "a: 1\r\nb:\r\n  - 1\r\nc: 2"
