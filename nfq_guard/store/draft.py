@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.resources.source import Source
@@ -17,11 +18,11 @@ from nfq_guard.store.emit import yaml_text
 from nfq_guard.store.texts import TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nfq_guard.store.items import Item
     from nfq_guard.store.refs import Ref
-    from nfq_guard.store.values import Data
+    from nfq_guard.store.values import Data, Steps
 
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 _LONGEST_STEM = 200
@@ -71,6 +72,8 @@ class Draft:
         self._files: dict[str, TextFile] = {}
         self._places: dict[Ref, _Place] = {}
         self._emptied: set[str] = set()
+        self._waiting: dict[tuple[str, int], dict[Steps, tuple[Ref, Data]]] = {}
+        """Changes not made in the text yet, by file and document: one reading of a list for all of its items."""
         for source in sources:
             # What cannot be read stays as it is; that it is wrong, loading tells.
             try:
@@ -97,42 +100,45 @@ class Draft:
         return place.item if place is not None else None
 
     def put(self, ref: Ref, data: dict[str, Data], text: str | None = None) -> None:
-        """Change a resource or add one. `text`: how a new one is to be written; StoreError if it cannot be."""
+        """Change a resource or add one. `text`: how a new one is to be written; StoreError if it has no place."""
         place = self._places.get(ref)
         if place is None:
             self._add(ref, data, text)
             return
-        piece = place.file.pieces[place.piece]
         wanted = place.item.without_implied(data)
-        self._edit(place, lambda: edit.replace_part(piece, place.item.steps, wanted))
+        self._waiting.setdefault((place.file.name, place.piece), {})[place.item.steps] = (ref, wanted)
+        self._places[ref] = place._replace(item=replace(place.item, raw=wanted))
 
     def remove(self, ref: Ref) -> None:
-        """Take a resource out; StoreError if that cannot be done, KeyError if there is none."""
+        """Take a resource out; KeyError if there is none."""
         place = self._places[ref]
+        waiting = self._waiting.setdefault((place.file.name, place.piece), {})
         if place.item.steps:
-            piece = place.file.pieces[place.piece]
-            self._edit(place, lambda: edit.remove_item(piece, place.item.steps))
-        else:
-            self._forget(place)
-            place.file.drop(place.piece)
-        if not place.file.items():
-            self._emptied.add(place.file.name)
+            waiting[place.item.steps] = (ref, None)
+            del self._places[ref]
+            return
+        waiting.clear()
+        self._forget(place.file, place.piece)
+        place.file.drop(place.piece)
 
-    def _edit(self, place: _Place, attempt: Callable[[], str]) -> None:
-        try:
-            text = attempt()
-        except CannotEditError:
-            message = f"{place.file.name}: {place.item.ref} cannot be changed without changing more of the file; edit it by hand"
-            raise StoreError(message) from None
-        self._forget(place)
-        place.file.put(place.piece, text)
-        self._index(place.file, ((place.piece, item) for item in place.file.items_of(place.piece)))
+    def settle(self) -> None:
+        """Make the changes in the text: all of a document at once. StoreError for one that cannot be made."""
+        for (name, piece), edits in self._waiting.items():
+            file = self._files[name]
+            if edits:
+                text = _edited(file, piece, edits)
+                self._forget(file, piece)
+                file.put(piece, text)
+                self._index(file, ((piece, item) for item in file.items_of(piece)))
+            if not file.items():
+                self._emptied.add(name)
+        self._waiting.clear()
 
-    def _forget(self, changed: _Place) -> None:
+    def _forget(self, file: TextFile, piece: int) -> None:
         """Take the resources of a document out of the index; its text is about to change."""
-        for item in changed.file.items_of(changed.piece):
+        for item in file.items_of(piece):
             place = self._places.get(item.ref)
-            if place is not None and place.file is changed.file and place.piece == changed.piece:
+            if place is not None and place.file is file and place.piece == piece:
                 del self._places[item.ref]
 
     def _add(self, ref: Ref, data: dict[str, Data], text: str | None) -> None:
@@ -149,6 +155,7 @@ class Draft:
         self._index(file, file.items())
 
     def _append(self, file: TextFile, data: dict[str, Data], text: str) -> None:
+        self.settle()
         if not file.name.endswith(".json"):
             file.append(text)
             return
@@ -184,12 +191,14 @@ class Draft:
 
     def sources(self) -> list[Source]:
         """Return what the files will hold."""
+        self.settle()
         names = [*self._before, *(name for name in self._files if name not in self._before)]
         removed = self._removed()
         return [Source(name, self._after(name)) for name in names if name not in removed]
 
     def changes(self) -> list[FileChange]:
         """Return the files that are to be written."""
+        self.settle()
         removed = self._removed()
         changes = [
             FileChange(name, self._before.get(name), self._after(name), name in removed)
@@ -208,6 +217,27 @@ class Draft:
         if removed and removed >= self._before.keys() | self._files.keys():
             removed.remove(min(removed))
         return removed
+
+
+def _edited(file: TextFile, piece: int, edits: Mapping[Steps, tuple[Ref, Data]]) -> str:
+    """Return a document's text with some changes; StoreError names the first that cannot be made."""
+    text = file.pieces[piece]
+    try:
+        return edit.change_parts(text, {steps: new for steps, (_, new) in edits.items()})
+    except CannotEditError:
+        ref = next(iter(edits.values()))[0] if len(edits) == 1 else _hindrance(text, edits)
+        message = f"{file.name}: {ref} cannot be changed without changing more of the file; edit it by hand"
+        raise StoreError(message) from None
+
+
+def _hindrance(text: str, edits: Mapping[Steps, tuple[Ref, Data]]) -> Ref:
+    """Return the first change that cannot be made even alone, else simply the first."""
+    for steps, (ref, new) in edits.items():
+        try:
+            edit.change_parts(text, {steps: new})
+        except CannotEditError:
+            return ref
+    return next(iter(edits.values()))[0]
 
 
 def file_stem(ref: Ref) -> str:

@@ -21,7 +21,7 @@ from nfq_guard.store.spans import CannotMendError, Form, Span, find, read_spans
 from nfq_guard.store.values import data_of, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nfq_guard.store.values import Data, Steps
 
@@ -41,39 +41,35 @@ def read_data(text: str) -> Data:
 
 
 def replace_part(text: str, steps: Steps, new: Data) -> str:
-    """Return the text with the part at `steps` made `new`; CannotEditError if that cannot be done.
+    """Return the text with the part at `steps` made `new`; CannotEditError if that cannot be done."""
+    return change_parts(text, {steps: new})
 
-    Where the smallest edit fails, the part is written anew, and loses the comments inside it.
+
+def change_parts(text: str, edits: Mapping[Steps, Data]) -> str:
+    """Return the text with some parts made others, or (None) taken out of their lists.
+
+    CannotEditError if that cannot be done. Where the smallest edit of a part fails, it is
+    written anew, and loses the comments inside it; a list around parts never is.
     """
     old = read_data(text)
-    wanted = _with_part(old, steps, new)
-    return _first_good(text, wanted, (_mended(text, steps, old, new), _rewritten(text, steps, new)))
-
-
-def remove_item(text: str, steps: Steps) -> str:
-    """Return the text without the list's item at `steps`; CannotEditError if that cannot be done."""
-    *holder, index = steps
-    assert isinstance(index, int)  # noqa: S101 - only items of lists are removed
-    kept = list(_part(read_data(text), tuple(holder)))
-    del kept[index]
-    return _with_items(text, tuple(holder), kept)
+    wanted = _wanted(old, edits)
+    return _first_good(text, wanted, (_attempt(text, old, edits), _attempt(text, old, edits, anew=True)))
 
 
 def append_item(text: str, steps: Steps, new: Data) -> str:
     """Return the text with one more item in the list at `steps`; CannotEditError if that cannot be done."""
-    return _with_items(text, steps, [*(_part(read_data(text), steps) or []), new])
-
-
-def _with_items(text: str, steps: Steps, items: list[Data]) -> str:
-    """Return the text with other items in a list. It is never written anew: its items are not ours."""
     old = read_data(text)
-    wanted = _with_part(old, steps, items)
-    if items and _part(old, steps):
-        return _first_good(text, wanted, [_mended(text, steps, old, items)])
-    # The list was empty or gets so: there is nothing in it that could be lost.
-    attempt = (
-        _mended(text, steps[:-1], old, _part(wanted, steps[:-1])) if steps else _rewritten(text, (), items)
-    )
+    items = _part(old, steps)
+    if not items:
+        # There is nothing in the list that could be lost.
+        return replace_part(text, steps, [new])
+    wanted = _wanted(old, {steps: [*items, new]})
+
+    def attempt() -> str:
+        edit = _Edit(text)
+        edit.mend(steps, items, [*items, new])
+        return edit.result()
+
     return _first_good(text, wanted, [attempt])
 
 
@@ -90,43 +86,46 @@ def _first_good(text: str, wanted: Data, attempts: Iterable[Callable[[], str]]) 
     raise CannotEditError
 
 
-def _mended(text: str, steps: Steps, old: Data, new: Data) -> Callable[[], str]:
+def _attempt(text: str, old: Data, edits: Mapping[Steps, Data], *, anew: bool = False) -> Callable[[], str]:
     def attempt() -> str:
-        root, span = _located(text, steps)
-        changes = Changes(text)
-        mend(changes, style_of(root), span, _part(old, steps), new)
-        return changes.result()
+        edit = _Edit(text)
+        for steps, new in edits.items():
+            if new is not None:
+                edit.replace(steps, _part(old, steps), new, anew=anew)
+        for holder, gone in _removals(edits).items():
+            items = _part(old, holder)
+            kept = [item for index, item in enumerate(items) if index not in gone]
+            if kept or not holder:
+                edit.mend(holder, items, kept)
+            else:
+                around = _part(old, holder[:-1])
+                edit.mend(holder[:-1], around, {**around, holder[-1]: kept})
+        return edit.result()
 
     return attempt
 
 
-def _rewritten(text: str, steps: Steps, new: Data) -> Callable[[], str]:
-    """Return the attempt that writes the part anew; comments inside it are lost."""
-
-    def attempt() -> str:
-        root, span = _located(text, steps)
-        changes = Changes(text)
-        if span.flow or span.form is Form.SCALAR:
-            flowing = text.lstrip()[:1] in {"{", "["}
-            changes.replace(span.start, span.end, emit.json_text(new) if flowing else emit.flow(new))
-        else:
-            column = span.pairs[0][0].column if span.pairs else span.column
-            written = emit.inline(new)
-            lines = [written] if written is not None else emit.lines(new, column, style_of(root))
-            changes.replace(span.start, span.end, changes.newline.join(lines).lstrip(" "))
-        return changes.result()
-
-    return attempt
+def _removals(edits: Mapping[Steps, Data]) -> dict[Steps, set[str | int]]:
+    """Return the lists that lose items, with the indices of these."""
+    gone: dict[Steps, set[str | int]] = {}
+    for steps, new in edits.items():
+        if new is None:
+            gone.setdefault(steps[:-1], set()).add(steps[-1])
+    return gone
 
 
-def _located(text: str, steps: Steps) -> tuple[Span, Span]:
-    documents = read_spans(text)
-    if len(documents) != 1:
-        raise CannotMendError
-    span = find(documents[0].root, steps)
-    if span is None:
-        raise CannotMendError
-    return documents[0].root, span
+def _wanted(old: Data, edits: Mapping[Steps, Data]) -> Data:
+    """Return the data as it should be."""
+    if () in edits:
+        return edits[()]
+    wanted = deepcopy(old)
+    for steps, new in edits.items():
+        if new is not None:
+            _part(wanted, steps[:-1])[steps[-1]] = new
+    for holder, gone in _removals(edits).items():
+        items = _part(wanted, holder)
+        items[:] = [item for index, item in enumerate(items) if index not in gone]
+    return wanted
 
 
 def _part(data: Data, steps: Steps) -> Data:
@@ -135,12 +134,52 @@ def _part(data: Data, steps: Steps) -> Data:
     return data
 
 
-def _with_part(data: Data, steps: Steps, new: Data) -> Data:
-    if not steps:
-        return new
-    copied = deepcopy(data)
-    _part(copied, steps[:-1])[steps[-1]] = new
-    return copied
+class _Edit:
+    """Changes of one document, collected."""
+
+    def __init__(self, text: str) -> None:
+        documents = read_spans(text)
+        if len(documents) != 1:
+            raise CannotMendError
+        self._root = documents[0].root
+        self._changes = Changes(text)
+        self._style = style_of(self._root)
+        self._json = text.lstrip()[:1] in {"{", "["}
+
+    def result(self) -> str:
+        """Return the text with all changes."""
+        return self._changes.result()
+
+    def mend(self, steps: Steps, old: Data, new: Data) -> None:
+        """Change a part as little as can be; CannotMendError if that cannot be done."""
+        mend(self._changes, self._style, self._span(steps), old, new)
+
+    def replace(self, steps: Steps, old: Data, new: Data, *, anew: bool) -> None:
+        """Change a part as little as can be; or write it anew, if that fails or is asked for."""
+        if anew:
+            self._write(self._span(steps), new)
+            return
+        mark = self._changes.mark()
+        try:
+            self.mend(steps, old, new)
+        except CannotMendError:
+            self._changes.undo_to(mark)
+            self._write(self._span(steps), new)
+
+    def _span(self, steps: Steps) -> Span:
+        span = find(self._root, steps)
+        if span is None:
+            raise CannotMendError
+        return span
+
+    def _write(self, span: Span, new: Data) -> None:
+        if span.flow or span.form is Form.SCALAR:
+            self._changes.replace(span.start, span.end, emit.json_text(new) if self._json else emit.flow(new))
+            return
+        column = span.pairs[0][0].column if span.pairs else span.column
+        written = emit.inline(new)
+        lines = [written] if written is not None else emit.lines(new, column, self._style)
+        self._changes.replace(span.start, span.end, self._changes.newline.join(lines).lstrip(" "))
 
 
 def style_of(root: Span) -> Style:

@@ -130,10 +130,7 @@ def _delete(draft: Draft, ref: Ref, *, skip_missing: bool) -> str | None:
         return (
             f"operation delete is not supported on {ref}: Cannot delete a non-empty tier ({policy} is in it)"
         )
-    try:
-        draft.remove(ref)
-    except StoreError as error:
-        return str(error)
+    draft.remove(ref)
     return None
 
 

@@ -153,8 +153,10 @@ def test_what_cannot_be_changed_alone_is_refused_by_name() -> None:
         a=f"items:\n- {{{base}, metadata: {{name: a, labels: &l {{x: z}}}}}}\n- {{{base}, metadata: {{name: b, labels: *l}}}}\nkind: List\n"
     )
 
+    draft.remove(ref("a"))
+
     with pytest.raises(StoreError, match=r"rules/a.yaml: GlobalNetworkSet\(a\) cannot be changed"):
-        draft.remove(ref("a"))
+        draft.changes()
 
 
 def test_files_that_cannot_be_read_are_named() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nfq_guard.store import emit
-from nfq_guard.store.edit import CannotEditError, append_item, read_data, remove_item, replace_part
+from nfq_guard.store.edit import CannotEditError, append_item, change_parts, read_data, replace_part
 from nfq_guard.store.emit import Style, yaml_text
 from nfq_guard.store.spans import find, read_spans
 from nfq_guard.store.values import fingerprint, same
@@ -127,7 +127,7 @@ def test_an_item_is_removed_and_added_alone(draw: st.DataObject, items: Any) -> 
     text = draw.draw(written({"kind": "List", "items": items}))
     number = draw.draw(st.integers(0, len(items) - 1))
 
-    removed = remove_item(text, ("items", number))
+    removed = change_parts(text, {("items", number): None})
     added = append_item(removed, ("items",), items[number])
 
     others = [each for index, each in enumerate(texts(text)) if index != number]
@@ -135,6 +135,16 @@ def test_an_item_is_removed_and_added_alone(draw: st.DataObject, items: Any) -> 
     assert texts(added)[:-1] == others
     assert same(read_data(removed)["items"], [*items[:number], *items[number + 1 :]])
     assert same(read_data(added)["items"], [*items[:number], *items[number + 1 :], items[number]])
+
+
+@given(st.data(), st.lists(documents, min_size=1, max_size=5, unique_by=fingerprint))
+def test_several_items_change_at_once(draw: st.DataObject, items: Any) -> None:
+    text = draw.draw(written({"kind": "List", "items": items}))
+    news = [draw.draw(st.none() | documents | st.just(item)) for item in items]
+
+    edited = change_parts(text, {("items", number): new for number, new in enumerate(news)})
+
+    assert same(read_data(edited)["items"], [new for new in news if new is not None])
 
 
 def texts(text: str) -> list[str]:
@@ -249,7 +259,7 @@ class TestIntricate:
         text = "items:\n- &x {a: 1}\n- b: *x\n"
 
         with pytest.raises(CannotEditError):
-            remove_item(text, ("items", 0))
+            change_parts(text, {("items", 0): None})
 
     def test_merged_keys_are_written_out_where_they_must_differ(self) -> None:
         text = "base: &x {k: 1, l: 2}\nb:\n  <<: *x\n  m: 3\n"
