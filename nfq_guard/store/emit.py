@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _WORDS = re.compile(r"[A-Za-z_/][^\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff]*")
 """Begins like nothing that has a meaning in YAML."""
 _ADDRESS = re.compile(
-    r"[0-9]+(?:\.[0-9]+){3}(?:/[0-9]+)?|[0-9a-f]+:[0-9a-f:]*:[0-9a-f:.]*[0-9a-f](?:/[0-9]+)?"
+    r"[0-9]+(?:\.[0-9]+){3}(?:/[0-9]+)?"
+    r"|(?=[0-9a-f]+:[0-9a-f]*:)[0-9a-f:]+(?:[0-9a-f]|/[0-9]+)"
 )
 """IPv4 and IPv6 addresses and networks: the digits that stand without quotes everywhere."""
 _SEXAGESIMAL = re.compile(r"[0-9]+(?::[0-5]?[0-9])+")
