@@ -95,8 +95,10 @@ def _attempt(text: str, old: Data, edits: Mapping[Steps, Data], *, anew: bool = 
         for holder, gone in _removals(edits).items():
             items = _part(old, holder)
             kept = [item for index, item in enumerate(items) if index not in gone]
-            if kept or not holder:
+            if kept:
                 edit.mend(holder, items, kept)
+            elif not holder:
+                edit.replace(holder, items, kept, anew=True)
             else:
                 around = _part(old, holder[:-1])
                 edit.mend(holder[:-1], around, {**around, holder[-1]: kept})

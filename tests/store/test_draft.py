@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -187,6 +187,12 @@ def test_a_namespace_is_part_of_the_file_name() -> None:
     assert file_stem(ref_of("NetworkSet", "a", "prod")) == "networkset-prod-a"
 
 
+def contents(source: Source) -> dict[Ref, dict[str, Any]]:
+    """Every resource of a file."""
+    draft = Draft([source], [])
+    return {ref: item.data for ref in draft.refs() if (item := draft.get(ref)) is not None}
+
+
 @pytest.mark.conformance
 def test_a_label_set_and_removed_leaves_every_manifest_as_it_was(cases_dir: Path) -> None:
     index = json.loads((cases_dir / "yaml_manifests" / "index.json").read_text(encoding="utf-8"))
@@ -206,3 +212,21 @@ def test_a_label_set_and_removed_leaves_every_manifest_as_it_was(cases_dir: Path
             assert draft.changes() == [], path
             seen += 1
     assert seen > len(index) / 4
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["lines", "windows-lines"])
+def test_a_resource_of_a_manifest_goes_and_comes_back_and_the_others_stay(
+    cases_dir: Path, newline: bytes
+) -> None:
+    for path in sorted((cases_dir / "yaml_manifests").rglob("*.yaml")):
+        source = Source(path.name, path.read_bytes().replace(b"\n", newline))
+        whole = contents(source)
+        for ref, data in whole.items():
+            draft = Draft([source], [Root(path.name, None)])
+            draft.remove(ref)
+            (left,) = draft.sources()
+            assert contents(left) == {each: rest for each, rest in whole.items() if each != ref}, path
+            draft.put(ref, data)
+            (back,) = draft.sources()
+            assert contents(back) == whole, path

@@ -224,6 +224,18 @@ class TestComments:
         )
 
 
+class TestLists:
+    @pytest.mark.parametrize("text", ["# head\n- a: 1\n  b: 2\n# end\n", "# head\n[{a: 1}]\n# end\n"])
+    def test_the_last_item_of_a_document_leaves_an_empty_list(self, text: str) -> None:
+        assert change_parts(text, {(0,): None}) == "# head\n[]\n# end\n"
+        assert read_data(append_item("# head\n[]\n# end\n", (), {"a": 1})) == [{"a": 1}]
+
+    def test_the_last_item_leaves_an_empty_list_under_its_key(self) -> None:
+        text = "items: # all\n- a: 1\nkind: List\n"
+
+        assert change_parts(text, {("items", 0): None}) == "items: [] # all\nkind: List\n"
+
+
 class TestFlow:
     def test_json_stays_json_with_its_own_indentation(self) -> None:
         text = '{\n    "a": 1,\n    "b": [1, 2]\n}\n'
