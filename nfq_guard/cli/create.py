@@ -24,8 +24,7 @@ Examples:
 def command(given: Given, config: str | None, *, skip_exists: bool, **flags: object) -> None:
     """Create resources that do not exist yet.
 
-    Resources that exist are edited in the file they are in; its comments and order stay.
-    New ones get a file of their own. Nothing is written unless all rules are valid with
-    the change.
+    Each gets a file of its own, with the comments it was written with. Nothing is written
+    unless all rules are valid with the change.
     """
     write_given(rules_of(config, flags), Verb.CREATE, given, skip_exists=skip_exists)

@@ -23,8 +23,7 @@ Examples:
 def command(given: Given, config: str | None, **flags: object) -> None:
     """Change resources that exist to what the files say.
 
-    Resources that exist are edited in the file they are in; its comments and order stay.
-    New ones get a file of their own. Nothing is written unless all rules are valid with
-    the change.
+    Each is edited in the file it is in; comments and order stay. Nothing is written unless
+    all rules are valid with the change.
     """
     write_given(rules_of(config, flags), Verb.REPLACE, given)
