@@ -30,15 +30,17 @@ _BACKUP_MARKS = ("#", "~")
 _CHUNK = 1 << 20
 
 
-def read_sources(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Source], list[Problem]]:
+def read_sources(
+    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True
+) -> tuple[list[Source], list[Problem]]:
     """Return the files that paths name, and a problem for each that cannot be read.
 
     A file is read whatever its name. Of a folder, and of folders in it, the files that
     end in .yaml, .yml or .json, in the order of their names; hidden ones and editors'
     backups are left out. Symbolic links are followed. Names are those of the paths:
-    relative ones stay relative.
+    relative ones stay relative. Not `recursive`: folders in folders are left out.
     """
-    reader = _Reader()
+    reader = _Reader(recursive=recursive)
     for path in paths:
         reader.add(Path(path))
     return reader.sources, reader.problems
@@ -47,7 +49,8 @@ def read_sources(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Source],
 class _Reader:
     """Collects sources, within the bounds of all together."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, recursive: bool) -> None:
+        self._recursive = recursive
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self._seen: set[Path] = set()
@@ -88,7 +91,8 @@ class _Reader:
             if entry.name.startswith((".", *_BACKUP_MARKS)) or entry.name.endswith(_BACKUP_MARKS):
                 continue
             if entry.is_dir():
-                yield from self._listed(entry, (*inside, identity))
+                if self._recursive:
+                    yield from self._listed(entry, (*inside, identity))
             elif entry.name.endswith(SUFFIXES):
                 yield entry
             elif _looks_like_rules(entry.name):

@@ -37,7 +37,11 @@ class CommandFailedError(click.ClickException):
     exit_code = Exit.FAILED
 
 
-COMMANDS = ("run", "check", "decide", "selector", "render", "status", "config", "completion", "version")
+COMMANDS = (
+    *("run", "check", "decide", "selector", "render", "status"),
+    *("get", "apply", "create", "replace", "delete", "patch", "label", "validate"),
+    *("config", "completion", "version"),
+)
 """In the order of `--help`; each is `command` of the module of its name."""
 
 

@@ -208,3 +208,13 @@ def test_names_that_are_not_utf_8_are_told_not_raised(folder: Path) -> None:
     assert len(sources) == 1
     assert problems == []
     assert load(sources)[1]
+
+
+def test_folders_in_a_folder_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.yaml", "deep/b.yaml"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+
+    sources, problems = read_sources([tmp_path], recursive=False)
+
+    assert ([source.name for source in sources], problems) == ([str(tmp_path / "a.yaml")], [])

@@ -1,0 +1,62 @@
+"""`nfq-guard delete`: take resources out of the rules."""
+
+from __future__ import annotations
+
+import click
+
+from nfq_guard.cli.inputs import Given, input_options, read_wanted
+from nfq_guard.cli.reports import refused, report_deleted
+from nfq_guard.cli.settings import settings_options
+from nfq_guard.cli.storage import InvalidRulesError, change_rules, named_refs, rules_of
+from nfq_guard.store.draft import Draft, StoreError
+from nfq_guard.store.operations import delete_all, outcome_of
+
+
+@click.command(
+    "delete",
+    epilog="""\b
+Examples:
+  nfq-guard delete gnp allow-ssh
+  nfq-guard delete --skip-not-exists -f policy.yaml""",
+)
+@click.argument("kind", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@input_options(required=False)
+@click.option("-s", "--skip-not-exists", is_flag=True, help="Leave out resources that do not exist.")
+@settings_options("rules")
+def command(
+    kind: str | None,
+    names: tuple[str, ...],
+    given: Given,
+    config: str | None,
+    *,
+    skip_not_exists: bool,
+    **flags: object,
+) -> None:
+    """Delete resources by kind and name, or those that files name.
+
+    A file in which no resource is left goes as well.
+    """
+    if (kind is None) == (not given.filename):
+        raise click.UsageError("give either KIND NAME... or -f")
+    if given.filename:
+        wanted, _ = read_wanted(given, check=False)
+        refs = [each.ref for each in wanted]
+    else:
+        refs = named_refs(kind or "", names, given.namespace)
+    outcome = outcome_of(refs)
+    if not refs:
+        click.echo("No resources specified")
+        return
+
+    def act(draft: Draft) -> None:
+        nonlocal outcome
+        outcome = delete_all(draft, refs, skip_missing=skip_not_exists)
+
+    try:
+        change_rules(rules_of(config, flags), act, ())
+    except InvalidRulesError as error:
+        raise refused("delete", outcome, error.problems) from error
+    except StoreError as error:
+        raise refused("delete", outcome, [str(error)]) from error
+    report_deleted(outcome)

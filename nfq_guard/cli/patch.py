@@ -1,0 +1,61 @@
+"""`nfq-guard patch`: change fields of one resource."""
+
+from __future__ import annotations
+
+import click
+
+from nfq_guard.cli.inputs import namespace_option
+from nfq_guard.cli.modify import modify
+from nfq_guard.cli.reports import RefusedError, listed
+from nfq_guard.cli.settings import settings_options
+from nfq_guard.cli.storage import InvalidRulesError, named_refs, rules_of
+from nfq_guard.resources.source import Source
+from nfq_guard.resources.tree import read_documents
+from nfq_guard.store.draft import StoreError
+from nfq_guard.store.patches import PATCHES, PatchError
+from nfq_guard.store.values import Data, data_of
+
+
+@click.command(
+    "patch",
+    epilog="""\b
+Examples:
+  nfq-guard patch hep eth0 -p '{"spec": {"interfaceName": "eth1"}}'
+  nfq-guard patch gnp allow-ssh -t json -p '[{"op": "replace", "path": "/spec/order", "value": 5}]'""",
+)
+@click.argument("kind")
+@click.argument("name")
+@click.option("-p", "--patch", required=True, metavar="PATCH", help="What to change, as JSON or YAML.")
+@click.option(
+    "-t",
+    "--type",
+    "form",
+    type=click.Choice(list(PATCHES)),
+    default="strategic",
+    show_default=True,
+    help="How the patch is to be read.",
+)
+@namespace_option()
+@settings_options("rules")
+def command(
+    kind: str, name: str, patch: str, form: str, namespace: str, config: str | None, **flags: object
+) -> None:
+    """Change fields of a resource; its comments and all other fields stay."""
+    (ref,) = named_refs(kind, [name], namespace)
+    wanted = _read(patch)
+    try:
+        modify(rules_of(config, flags), ref, lambda old: PATCHES[form](old, wanted))
+    except InvalidRulesError as error:
+        raise RefusedError(f"hit error: {listed(error.problems)}") from error
+    except (PatchError, StoreError) as error:
+        raise RefusedError(f"hit error: {error}") from error
+    click.echo(f"Successfully patched 1 '{ref.kind}' resource")
+
+
+def _read(text: str) -> Data:
+    """Return a patch's data; its nulls say what is to go."""
+    documents = read_documents(Source("--patch", text.encode("utf-8", "surrogateescape")))
+    problems = [*map(str, documents.problems), *(fault.message for fault in documents.faults)]
+    if problems or len(documents.roots) != 1:
+        raise RefusedError(f"hit error: {listed(problems or ['the patch is empty'])}")
+    return data_of(documents.roots[0], nulls=True)

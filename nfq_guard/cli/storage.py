@@ -1,0 +1,103 @@
+"""The steps that all commands which change the rules share.
+
+Owns their order: lock, read, change the draft, check the whole, write. Nothing is
+written unless everything is valid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from nfq_guard.adapters.storefiles import ConflictError, RuleStore
+from nfq_guard.cli.main import CommandFailedError
+from nfq_guard.cli.reports import RefusedError
+from nfq_guard.cli.settings import resolve_settings
+from nfq_guard.model.problem import Problem, Severity
+from nfq_guard.resources import load
+from nfq_guard.resources.kinds import KINDS
+from nfq_guard.store.draft import Draft, StoreError
+from nfq_guard.store.refs import Ref, kind_of, ref_of
+from nfq_guard.store.values import same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+
+class InvalidRulesError(Exception):
+    """With the change, the rules as a whole would not be valid."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Keep every problem."""
+        super().__init__(f"{len(problems)} problems")
+        self.problems = tuple(problems)
+
+
+def rules_of(config: str | None, flags: dict[str, object]) -> tuple[str, ...]:
+    """Return the paths of the rules in force."""
+    return resolve_settings(config, flags).settings.rules
+
+
+def change_rules(paths: Sequence[str], act: Callable[[Draft], None], about: Collection[Ref]) -> None:
+    """Let `act` change the rules, and write them if they are valid as a whole.
+
+    InvalidRulesError, with nothing written, if not. Warnings about the resources that the
+    command is about go to standard error.
+    """
+    try:
+        with RuleStore(paths) as store:
+            sources, unreadable = store.read()
+            draft = Draft(sources, store.roots())
+            act(draft)
+            changes = draft.changes()
+            if not changes:
+                return
+            warnings = _checked(draft, unreadable, about)
+            store.write(changes)
+    except ConflictError as error:
+        raise RefusedError(str(error)) from error
+    except OSError as error:
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        raise CommandFailedError(f"{where}{error.strerror or error}; nothing was changed") from error
+    for warning in warnings:
+        click.echo(str(warning), err=True)
+
+
+def _checked(draft: Draft, unreadable: Sequence[Problem], about: Collection[Ref]) -> list[Problem]:
+    """Return warnings about some resources; InvalidRulesError if there is any error at all."""
+    sources = draft.sources()
+    inventory, found = load(sources)
+    errors = [problem for problem in (*unreadable, *found) if problem.severity is Severity.ERROR]
+    if errors:
+        raise InvalidRulesError(errors)
+    again = Draft(sources, ())
+    if again.refs() != draft.refs() or not all(
+        same(_data(again, ref), _data(draft, ref)) for ref in draft.refs()
+    ):
+        raise StoreError("the files cannot hold this change; nothing was changed")
+    named = {(ref.kind, ref.name) for ref in about}
+    return [warning for warning in inventory.warnings if (warning.kind, warning.name) in named]
+
+
+def _data(draft: Draft, ref: Ref) -> object:
+    item = draft.get(ref)
+    return None if item is None else item.data
+
+
+def named_kind(word: str) -> str:
+    """Return the kind that a word names; RefusedError if there is none."""
+    kind = kind_of(word)
+    if kind is None:
+        raise RefusedError(f"resource type '{word}' is not supported")
+    return kind
+
+
+def named_refs(word: str, names: Sequence[str], namespace: str) -> list[Ref]:
+    """Return the resources that the command line names."""
+    kind = named_kind(word)
+    if namespace and not KINDS[kind].namespaced:
+        raise RefusedError(f"{kind} is not namespaced")
+    if not names or not all(names):
+        raise RefusedError("resource name may not be empty")
+    return [ref_of(kind, name, namespace) for name in names]

@@ -1,0 +1,48 @@
+"""The edits themselves; that they are right is shown in test_edit.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nfq_guard.store.changes import Changes
+from nfq_guard.store.edit import read_data, style_of
+from nfq_guard.store.mend import mend
+from nfq_guard.store.spans import CannotMendError, read_spans
+
+
+def mended(text: str, new: Any) -> str:
+    changes = Changes(text)
+    root = read_spans(text)[0].root
+    mend(changes, style_of(root), root, read_data(text), new)
+    return changes.result()
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("a: 1 # x\nb: 2\n", {"a": 9, "b": 2}, "a: 9 # x\nb: 2\n"),
+        ("a: 1\nb: 2\n", {"b": 2}, "b: 2\n"),
+        ("a: 1\nb: 2\n", {"a": 1, "c": 3, "b": 2}, "a: 1\nc: 3\nb: 2\n"),
+        ("a:\n    b: 1\n", {"a": {"b": 1, "c": {"d": 1}}}, "a:\n    b: 1\n    c:\n        d: 1\n"),
+        ("a:\n- 1\n- 3\n", {"a": [1, 2, 3]}, "a:\n- 1\n- 2\n- 3\n"),
+        ("a:\n- 1\n- 3\n", {"a": [0, 1, 3]}, "a:\n- 0\n- 1\n- 3\n"),
+        ("a:\n- 1\n- 2\n- 3\n", {"a": [3]}, "a:\n- 3\n"),
+        ("a:\n- x: 1 # keep\n  z: 2\n", {"a": [{"x": 1, "z": 3}]}, "a:\n- x: 1 # keep\n  z: 3\n"),
+        ("- - 1\n  - 2\n- 3\n", [[1, 5], 3], "- - 1\n  - 5\n- 3\n"),
+        ("a:\nb: 1\n", {"a": [1], "b": 1}, "a:\n  - 1\nb: 1\n"),
+        ('"a" : 1\n', {"a": 2}, '"a" : 2\n'),
+    ],
+)
+def test_only_what_differs_changes(text: str, new: Any, expected: str) -> None:
+    assert mended(text, new) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [("a: 1\n", {}), ("a: 1\n", [1]), ("a: 1\n", {"b": 1}), ("&x a: 1\n", {"a": 2}), ("- 1\n", [])],
+)
+def test_what_stays_in_no_part_is_not_mended(text: str, new: Any) -> None:
+    with pytest.raises(CannotMendError):
+        mended(text, new)
