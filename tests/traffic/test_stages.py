@@ -75,7 +75,7 @@ def test_what_is_allowed_before_dnat_needs_no_normal_policy(site: Router, family
 def test_a_connection_is_asked_about_once_at_each_stage_that_it_passes(site: Router) -> None:
     site.start(
         OUTER,
-        policy("early", "outer0", **EARLY, ingress=[rule("Pass")]),
+        policy("early", "outer0", **EARLY, ingress=[rule("Pass", ENTRY, INNER_ENTRY)]),
         policy("normal", "outer0", ingress=[rule("Allow", LOCAL)]),
     )
     with connect(site.outside, site.outer, ENTRY) as live:
@@ -86,7 +86,10 @@ def test_a_connection_is_asked_about_once_at_each_stage_that_it_passes(site: Rou
 
 @FAMILIES
 def test_forwarded_connections_are_judged_before_dnat_and_then_known(site: Router, family: int) -> None:
-    site.start(OUTER, policy("early", "outer0", **EARLY, ingress=[rule("Deny", ENTRY), rule("Pass")]))
+    site.start(
+        OUTER,
+        policy("early", "outer0", **EARLY, ingress=[rule("Deny", ENTRY), rule("Pass", ENTRY, INNER_ENTRY)]),
+    )
     with connect(site.outside, site.outer, INNER_ENTRY, family) as live:
         for _ in range(20):
             assert echoes(live)
