@@ -21,7 +21,8 @@ from nfq_guard.store.values import Data, data_of
     epilog="""\b
 Examples:
   nfq-guard patch hep eth0 -p '{"spec": {"interfaceName": "eth1"}}'
-  nfq-guard patch gnp allow-ssh -t json -p '[{"op": "replace", "path": "/spec/order", "value": 5}]'""",
+  nfq-guard patch gnp allow-ssh -t json \\
+    -p '[{"op": "replace", "path": "/spec/order", "value": 5}]'""",
 )
 @click.argument("kind")
 @click.argument("name")
