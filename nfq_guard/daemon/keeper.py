@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from nfq_guard.model.problem import Problem
 
 
+_NOTHING_GUARDED = frozenset({"other-node", "no-endpoint"})
+"""Warnings with which policies are loaded and no interface is guarded."""
+
+
 class Keeper:
     """Brings policy into force, and remembers what is."""
 
@@ -125,7 +129,7 @@ class Keeper:
         self._note_node(candidate)
 
     def _note_node(self, candidate: Candidate) -> None:
-        elsewhere = any(problem.code == "other-node" for problem in candidate.warnings)
+        elsewhere = any(problem.code in _NOTHING_GUARDED for problem in candidate.warnings)
         self._guard.telemetry.other_node = candidate.facts.node if elsewhere else ""
 
     def _bring(self, candidate: Candidate) -> None:

@@ -368,9 +368,13 @@ def test_a_host_that_is_renamed_stays_guarded(tmp_path: Path) -> None:
             server.close()
 
 
-def test_a_guard_whose_endpoints_are_all_for_others_says_so_and_takes_it_back(site: Site) -> None:
-    elsewhere = BASIC.replace("node: guarded", "node: other")
-    site.daemon.write(elsewhere)
+@pytest.mark.parametrize(
+    "rules",
+    [BASIC.replace("node: guarded", "node: other"), policy(tcp(OPEN))],
+    ids=["endpoints are for others", "no endpoint at all"],
+)
+def test_a_guard_that_guards_nothing_says_so_and_takes_it_back(site: Site, rules: str) -> None:
+    site.daemon.write(rules)
     daemon = site.daemon.start()
     says = "nothing is guarded, no host endpoint is for this node (guarded)"
 
