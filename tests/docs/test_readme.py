@@ -45,7 +45,7 @@ def renamed() -> Iterator[dict[str, str]]:
     with pages.Shell(pages.ROOT) as shell:
         for name in names.values():
             if (NETNS_FOLDER / name).exists():
-                shell.run(f"ip netns pids {name} | xargs --no-run-if-empty kill -9; ip netns delete {name}")
+                shell.run(f"kill -9 $(ip netns pids {name}); ip netns delete {name}")
 
 
 @pytest.mark.netns
