@@ -96,20 +96,20 @@ class Rules:
         yield QUEUE_CHAIN, iter((self._queue_rule(),))
         yield "unmark", iter((self._clear,))
         yield "refuse", self._refuse()
-        yield "unmark_in", self._unmark(self._early_in, self._inward("unmark", "unmark"))
+        yield "unmark_in", self._unmark(self._earned_in(), self._inward("unmark", "unmark"))
         yield "stamp_in", self._stamp()
         yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "drop")
         yield "guard_in", self._guard(_IN)
         yield "from_workload", self._from_workload()
         yield "classify_in", self._inward("guard_in", "from_workload")
-        yield "unmark_out", self._unmark(self._early_out, self._outward("unmark"))
+        yield "unmark_out", self._unmark(self._earned_out(), self._outward("unmark"))
         yield "stamp_out", self._stamp(leaving=True)
         yield "answer_out", self._answer("out")
         yield "guard_out", self._guard(_OUT)
         yield "classify_out", self._classify_out()
 
     def _forward(self) -> Iterator[tuple[str, Iterator[str]]]:
-        yield "unmark_forward", self._unmark(self._early_in, self._crossing("unmark"))
+        yield "unmark_forward", self._unmark(self._earned_in(), self._crossing("unmark"))
         yield "stamp_forward", self._stamp()
         yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
         yield "guard_forward", self._guard_forward()
@@ -133,11 +133,27 @@ class Rules:
 
     # -- which packets --------------------------------------------------------
 
-    def _unmark(self, early: bool, dispatch: Iterator[str]) -> Iterator[str]:  # noqa: FBT001 - private
+    def _unmark(self, earned: list[str], dispatch: Iterator[str]) -> Iterator[str]:
+        """Yield what takes our bits off, unless the packet can have earned them at an earlier stage.
+
+        Another table may set or restore the very bits between that stage and here.
+        """
         yield f"{self._bits} == 0x00000000 return"
-        if early:
-            yield f"{self._has(Code.SPARED)} return"
+        for where in earned:
+            yield f"{where}{self._has(Code.SPARED)} return"
+        if earned:
+            yield f"{self._has(Code.SPARED)} goto unmark"
         yield from dispatch
+
+    def _earned_in(self) -> list[str]:
+        """Return by what packets are known that a stage before NAT may have allowed."""
+        sections = self._plan.sections
+        untracked = ["iifname @exempt_in "] if Section.UNTRACKED_IN in sections else []
+        return untracked + ([self._before_nat()] if Section.PRE_DNAT in sections else [])
+
+    def _earned_out(self) -> list[str]:
+        """Return the same of packets going out: untracked policy leaves them untracked."""
+        return ["ct state untracked "] if self._early_out else []
 
     def _inward(self, host: str, workload: str) -> Iterator[str]:
         yield f"iifname @managed goto {host}"
