@@ -151,7 +151,9 @@ class ChainBuilder:
 
     def _rule(self, rule: Rule, ref: RuleRef, reason: Reason, end: _Label) -> None:
         counter = self.counters[
-            CounterKey(ref.tier or "", ref.kind, ref.name, str(ref.rule), str(self.side), rule.action.lower())
+            CounterKey(
+                ref.tier or "", ref.kind, ref.full_name, str(ref.rule), str(self.side), rule.action.lower()
+            )
         ]
         after = _Label()
         lines = flatten(rule, self.book, ref.namespace)

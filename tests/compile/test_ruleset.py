@@ -105,7 +105,7 @@ def test_a_decision_that_is_counted_names_a_counter_of_its_own_rule(
         if decision.rule is not None:
             assert (key.kind, key.policy, key.rule) == (
                 decision.rule.kind,
-                decision.rule.name,
+                decision.rule.full_name,
                 str(decision.rule.rule),
             )
 
