@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nfq_guard.compile.felix import log_prefix
 from nfq_guard.compile.rules import flatten
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
 from nfq_guard.engine.ruleset import CounterKey
@@ -74,6 +75,8 @@ class ChainBuilder:
     endpoint: str
     book: AddressBook
     counters: CounterIndex
+    log_prefix: str
+    """Of Log rules' lines, with Calico's specifiers (FelixConfiguration logPrefix)."""
     _lines: list[_Line] = field(default_factory=list)
 
     def normal(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Chain:
@@ -155,6 +158,8 @@ class ChainBuilder:
                 ref.tier or "", ref.kind, ref.full_name, str(ref.rule), str(self.side), rule.action.lower()
             )
         ]
+        if rule.action is Action.LOG:
+            ref = ref._replace(prefix=log_prefix(self.log_prefix, ref))
         after = _Label()
         lines = flatten(rule, self.book, ref.namespace)
         self._lines.extend(_Line(Step.JUMP, criteria, target=after) for criteria in lines.skips)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
-from nfq_guard.compile.felix import deny_action, effective_felix, excluded, workload_prefixes
+from nfq_guard.compile.felix import (
+    deny_action,
+    effective_felix,
+    excluded,
+    log_limit,
+    workload_prefixes,
+)
 from nfq_guard.compile.policies import PolicyIndex
 from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
@@ -57,7 +63,7 @@ def compile_ruleset(
         workload_prefixes=prefixes,
         addressless=lambda name: excluded(felix, name),
     )
-    compiler = _EndpointCompiler(inventory, selectors)
+    compiler = _EndpointCompiler(inventory, selectors, felix.log_prefix)
     ruleset = Ruleset(
         node=facts.node,
         governed={name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()},
@@ -73,6 +79,7 @@ def compile_ruleset(
             drop_invalid=options.drop_invalid and not felix.disable_conntrack_invalid_check,
             deny_action=deny_action(felix),
         ),
+        log_limit=log_limit(felix),
         counter_keys=compiler.counters.keys,
         endpoint_status=governed.status,
     )
@@ -101,8 +108,9 @@ def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterat
 class _EndpointCompiler:
     """Compiles each endpoint once, however many interfaces it governs."""
 
-    def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
+    def __init__(self, inventory: Inventory, selectors: SelectorCache, log_prefix: str) -> None:
         self.counters = CounterIndex()
+        self._log_prefix = log_prefix
         self._inventory = inventory
         self._book = AddressBook(inventory, selectors)
         self._policies = PolicyIndex(inventory, selectors)
@@ -154,7 +162,7 @@ class _EndpointCompiler:
         }
 
     def _builder(self, stage: Stage, side: Side, kind: str, name: str) -> ChainBuilder:
-        return ChainBuilder(stage, side, kind, name, self._book, self.counters)
+        return ChainBuilder(stage, side, kind, name, self._book, self.counters, self._log_prefix)
 
 
 def _sides_of(stage: Stage) -> tuple[Side, ...]:

@@ -21,7 +21,7 @@ from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import Word, map_block
 from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
-from nfq_guard.daemon.throttle import Throttle
+from nfq_guard.daemon.throttle import RuleThrottles, Throttle
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Place
 from nfq_guard.model.addresses import format_address
@@ -38,6 +38,8 @@ _ANSWER_SECONDS = 1.0
 """What an answer may wait for room on the socket; a note does not wait."""
 _LOGGED_BURST, _LOGGED_PER_SECOND = 20, 10
 """Lines of Log rules: enough to see what goes on, too few to fill a disk by knocking."""
+_LOGGING_RULES = 1024
+"""Log rules whose limits are remembered at a time, each family of a rule for one."""
 _FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
 """Lines about packets that broke the engine: one a minute."""
 
@@ -58,7 +60,7 @@ class Worker:
         """By identity of the gate (constants of kernel/gates.py) and interface numbers, of this turn."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._logged = Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND)
+        self._logged = RuleThrottles(Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND), _LOGGING_RULES)
         self._faults = Throttle(_FAULT_BURST, _FAULTS_PER_SECOND)
 
     def run(self) -> int:
@@ -128,6 +130,7 @@ class Worker:
         assert self._verdicts is not None, "the setup comes first"  # noqa: S101
         assert received.ruleset is not None, "an Install carries its ruleset"  # noqa: S101
         self._verdicts.install(received.ruleset, message.slots)
+        self._logged.limit(received.ruleset.log_limit)
         # No collection between two packets: the flow table is many objects and no cycles.
         gc.collect()
         gc.freeze()
@@ -182,11 +185,13 @@ class Worker:
             self._tell(protocol.Note(Level.ERROR, "packet not judged, the fail mode decided", fields))
 
     def _log_rule(self, rule: RuleRef, place: Place, data: bytes) -> None:
-        refused = self._logged.admit(time.monotonic())
+        # Calico has a kernel rule, and with it a limit, for each family.
+        limited = (rule.kind, rule.namespace, rule.name, rule.side, rule.rule, data[0] >> 4)
+        refused = self._logged.admit(limited, time.monotonic())
         if refused is None:
             return
-        fields: dict[str, object] = {"policy": rule.name, "rule": rule.rule, "tier": rule.tier or ""}
-        fields |= {"direction": str(rule.side), "interface": place.interface}
+        fields: dict[str, object] = {"prefix": rule.prefix, "policy": rule.full_name, "rule": rule.rule}
+        fields |= {"tier": rule.tier or "", "direction": str(rule.side), "interface": place.interface}
         if place.gate.direction is Direction.FORWARD:
             fields["out_interface"] = place.out_interface
         fields["more"] = refused

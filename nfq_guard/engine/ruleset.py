@@ -72,6 +72,14 @@ class HostAction(StrEnum):
     """Left to the tables behind ours: an allow on our side."""
 
 
+class LogLimit(NamedTuple):
+    """How often a Log rule may write, each rule by itself (FelixConfiguration logActionRateLimit)."""
+
+    burst: int
+    """Lines at once, ahead of the rate."""
+    per_second: float
+
+
 @dataclass(frozen=True, slots=True)
 class GuardedEndpoint:
     """A host or workload endpoint's compiled policy."""
@@ -104,6 +112,8 @@ class Ruleset:
     failsafe_inbound: tuple[Failsafe, ...] = ()
     failsafe_outbound: tuple[Failsafe, ...] = ()
     options: Options = Options()
+    log_limit: LogLimit | None = None
+    """None: only the worker's own bound on all of them."""
     counter_keys: tuple[CounterKey, ...] = ()
     """A Decision's `counter` indexes this."""
     endpoint_status: Mapping[str, str] = field(default_factory=dict)

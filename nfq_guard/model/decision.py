@@ -70,6 +70,8 @@ class RuleRef(NamedTuple):
     action: Action
     file: str
     line: int
+    prefix: str = ""
+    """What a Log rule's lines begin with, worked out (FelixConfiguration logPrefix); empty in other rules."""
 
     @property
     def full_name(self) -> str:

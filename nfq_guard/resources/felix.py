@@ -43,6 +43,9 @@ EFFECTIVE = frozenset(
         "interfaceExclude",
         "interfacePrefix",
         "iptablesFilterDenyAction",
+        "logActionRateLimit",
+        "logActionRateLimitBurst",
+        "logPrefix",
         "nftablesFilterDenyAction",
     }
 )

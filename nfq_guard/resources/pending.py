@@ -22,23 +22,8 @@ KINDS = {
 }
 """Kinds, by their place in Inventory, that are decoded and checked only."""
 
-_IGNORED = (
-    ("ipv6_support", "ipv6Support", (False,), "IPv6 is guarded like IPv4"),
-    ("log_prefix", "logPrefix", (), "Log rules write lines of the guard's own log, which name the rule"),
-    (
-        "log_action_rate_limit",
-        "logActionRateLimit",
-        (),
-        "Log rules write 20 lines at once, then ten a second",
-    ),
-    (
-        "log_action_rate_limit_burst",
-        "logActionRateLimitBurst",
-        (),
-        "Log rules write 20 lines at once, then ten a second",
-    ),
-)
-"""Settings whose absence would surprise: the values of which that is so (none: any), and what happens instead."""
+_IGNORED = (("ipv6_support", "ipv6Support", False, "IPv6 is guarded like IPv4"),)
+"""Settings whose absence would surprise: the value of which that is so, and what happens instead."""
 
 _PARAMETER = "config.projectcalico.org/"
 """Calico reads `config.projectcalico.org/<Parameter>: value` beside the fields of spec."""
@@ -46,9 +31,8 @@ _PARAMETER = "config.projectcalico.org/"
 
 def ignored_settings(felix: FelixConfiguration) -> Iterator[tuple[str, str]]:
     """Yield the path, as the file spells it, of each setting that does not do what it says, and what to say."""
-    for attribute, field, values, instead in _IGNORED:
-        given = attribute in felix.spec.model_fields_set
-        if given and (not values or getattr(felix.spec, attribute) in values):
+    for attribute, field, value, instead in _IGNORED:
+        if attribute in felix.spec.model_fields_set and getattr(felix.spec, attribute) == value:
             yield f"spec.{field}", f"has no effect here: {instead}"
     for key in felix.metadata.annotations:
         if key.startswith(_PARAMETER):

@@ -106,6 +106,24 @@ def test_a_log_only_policy_denies() -> None:
     assert [ref.name for ref in match.logs] == ["policy"]
 
 
+def test_a_log_rule_carries_the_prefix_of_its_lines_and_no_other_rule_does() -> None:
+    match = judge(
+        ruleset_of(
+            FACTS,
+            host_endpoint(profiles=["mine"]),
+            resource("FelixConfiguration", "default", logPrefix="%k %t %n"),
+            policy(ingress=[*LOG, *PASS]),
+            resource("Profile", "mine", ingress=[*LOG, *ALLOW]),
+        ),
+        flow_of(IN),
+    )
+
+    assert [ref.prefix for ref in match.logs] == ["gnp default policy", "pro  mine"]
+    assert match.decision is not None
+    assert match.decision.rule is not None
+    assert match.decision.rule.prefix == ""
+
+
 def test_pass_skips_the_rest_of_its_tier_only() -> None:
     decision = answer(
         IN,

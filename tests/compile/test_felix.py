@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from policy import inventory_of, resource
 
-from nfq_guard.compile.felix import effective_felix, excluded, workload_prefixes
+from nfq_guard.compile.felix import (
+    MAX_LOG_PREFIX,
+    effective_felix,
+    excluded,
+    log_limit,
+    log_prefix,
+    workload_prefixes,
+)
+from nfq_guard.engine.ruleset import LogLimit
+from nfq_guard.model.decision import Action, RuleRef
+from nfq_guard.model.flow import Side
 from nfq_guard.resources import FelixConfigurationSpec
 
 NODE = "host-a"
@@ -129,3 +139,59 @@ def test_interfaces_that_are_excluded(case: str) -> None:
 
     assert [name for name in inside if not excluded(spec, name)] == []
     assert [name for name in outside if excluded(spec, name)] == []
+
+
+def rule_of(kind: str, name: str, *, tier: str | None = "default", namespace: str | None = None) -> RuleRef:
+    return RuleRef(tier, kind, name, namespace, 0, Side.INGRESS, Action.LOG, "a.yaml", 1)
+
+
+GLOBAL = rule_of("GlobalNetworkPolicy", "web")
+NAMESPACED = rule_of("NetworkPolicy", "web", tier="front", namespace="shop")
+LOG_PREFIXES: dict[str, tuple[str, RuleRef, str]] = {
+    "no specifier": ("calico-packet", GLOBAL, "calico-packet"),
+    "each of them": ("%t %k %n %p", NAMESPACED, "front np web shop/web"),
+    "no namespace": ("%p", GLOBAL, "web"),
+    "one twice": ("%n%n", GLOBAL, "webweb"),
+    "a global policy": ("%k", GLOBAL, "gnp"),
+    "a profile, which has no tier": ("%k:%t:%p", rule_of("Profile", "open", tier=None), "pro::open"),
+    "staged kinds": ("%k", rule_of("StagedGlobalNetworkPolicy", "x"), "sgnp"),
+    "staged kinds of a namespace": ("%k", rule_of("StagedNetworkPolicy", "x"), "snp"),
+    "a kind without a short name": ("%k", rule_of("Other", "x"), "Other"),
+    "unknown specifiers stay": ("%x %T 5% %", GLOBAL, "%x %T 5% %"),
+    "a doubled percent sign is none of its own": ("%%t %% %%%n", GLOBAL, "%default %% %%web"),
+    "what a name holds is not expanded again": ("%n", rule_of("GlobalNetworkPolicy", "%t"), "%t"),
+    "as long as it may be": ("x" * 127, GLOBAL, "x" * 127),
+    "longer": ("x" * 120 + "%p", rule_of("NetworkPolicy", "a" * 200, namespace="b"), "x" * 120 + "b/aaaaa"),
+}
+
+
+@pytest.mark.parametrize("case", LOG_PREFIXES)
+def test_a_log_prefix_is_worked_out_as_calico_does(case: str) -> None:
+    form, rule, expected = LOG_PREFIXES[case]
+
+    assert log_prefix(form, rule) == expected
+
+
+def test_a_log_prefix_cannot_be_made_long_by_repetition() -> None:
+    assert len(log_prefix("%n" * 1_000_000, rule_of("GlobalNetworkPolicy", "a" * 250))) == MAX_LOG_PREFIX
+
+
+LOG_LIMITS: dict[str, tuple[dict[str, Any], LogLimit | None]] = {
+    "nothing": ({}, None),
+    "a burst without a rate": ({"logActionRateLimitBurst": 9}, None),
+    "a second": ({"logActionRateLimit": "7/second"}, LogLimit(5, 7)),
+    "a minute": ({"logActionRateLimit": "30/minute"}, LogLimit(5, 0.5)),
+    "an hour": ({"logActionRateLimit": "36/hour", "logActionRateLimitBurst": 1}, LogLimit(1, 0.01)),
+    "a day": ({"logActionRateLimit": "864/day", "logActionRateLimitBurst": 9999}, LogLimit(9999, 0.01)),
+    "a burst of none is the default": (
+        {"logActionRateLimit": "1/second", "logActionRateLimitBurst": 0},
+        LogLimit(5, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOG_LIMITS)
+def test_the_limit_of_log_lines_for(case: str) -> None:
+    spec, expected = LOG_LIMITS[case]
+
+    assert log_limit(effective_felix(inventory_of(felix("default", **spec)), NODE)) == expected

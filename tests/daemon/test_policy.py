@@ -28,6 +28,9 @@ def compiled(text: str, facts: HostFacts = FACTS) -> Ruleset:
 
 BASIC = documents(endpoint(), policy(tcp(80)))
 
+LOGGING = documents(endpoint(), policy("{action: Log}", tcp(80)))
+FELIX = "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: default}\nspec: {%s}"
+
 ALIKE = {
     "the interface not there yet": compiled(BASIC, HostFacts("guarded", {})),
     "lines that moved": compiled("# a remark\n\n" + BASIC),
@@ -45,6 +48,14 @@ DIFFERENT = {
     "another name of the policy": compiled(documents(endpoint(), policy(tcp(80), name="x"))),
     "every interface": compiled(documents(endpoint('"*"'), policy(tcp(80)))),
 }
+
+
+@pytest.mark.parametrize("setting", ["logPrefix: mine", "logActionRateLimit: 1/day"])
+def test_how_log_rules_write_makes_a_policy_new(setting: str) -> None:
+    changed = compiled(documents(LOGGING, FELIX % setting))
+
+    assert not same_policy(compiled(LOGGING), changed)
+    assert same_policy(compiled(documents(LOGGING, FELIX % setting)), changed)
 
 
 def test_workloads_make_a_policy_new_only_if_they_change() -> None:
