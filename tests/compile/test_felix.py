@@ -9,6 +9,7 @@ from policy import inventory_of, resource
 
 from nfq_guard.compile.felix import (
     MAX_LOG_PREFIX,
+    deny_action,
     effective_felix,
     excluded,
     log_limit,
@@ -139,6 +140,25 @@ def test_interfaces_that_are_excluded(case: str) -> None:
 
     assert [name for name in inside if not excluded(spec, name)] == []
     assert [name for name in outside if excluded(spec, name)] == []
+
+
+DENY_ACTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "Drop"),
+    "iptables alone": ({"iptablesFilterDenyAction": "Reject"}, "Reject"),
+    "nftables alone": ({"nftablesFilterDenyAction": "REJECT"}, "Reject"),
+    "nftables wins": ({"iptablesFilterDenyAction": "Reject", "nftablesFilterDenyAction": "Drop"}, "Drop"),
+    "nftables wins the other way round too": (
+        {"iptablesFilterDenyAction": "drop", "nftablesFilterDenyAction": "reject"},
+        "Reject",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DENY_ACTIONS)
+def test_what_denied_packets_get_under(case: str) -> None:
+    spec, expected = DENY_ACTIONS[case]
+
+    assert deny_action(effective_felix(inventory_of(felix("default", **spec)), NODE)) == expected
 
 
 def rule_of(kind: str, name: str, *, tier: str | None = "default", namespace: str | None = None) -> RuleRef:

@@ -224,6 +224,59 @@ def test_the_warnings_of_the_inventory_come_along() -> None:
     assert set(inventory.warnings) <= set(compiled.warnings)
 
 
+@pytest.mark.parametrize(("interface", "told"), [("*", ["no-effect"]), ("eth0", [])])
+def test_untracked_policy_at_the_wildcard_is_ignored_with_a_warning(interface: str, told: list[str]) -> None:
+    untracked = policy(doNotTrack=True, applyOnForward=True, ingress=ALLOW)
+    inventory = inventory_of(host_endpoint(interfaceName=interface), untracked)
+
+    warnings = compile_ruleset(inventory, HOST).warnings
+
+    assert [warning.code for warning in warnings] == told
+    assert all(warning.field == "spec.interfaceName" for warning in warnings)
+
+
+WORKLOAD: dict[str, Any] = {
+    "node": "host-a",
+    "orchestrator": "k8s",
+    "pod": "w",
+    "endpoint": "eth0",
+    "interfaceName": "cali1",
+}
+WORKLOAD |= {"ipNetworks": ["10.65.0.2/32"]}
+RULE = {"action": "Allow", "protocol": "TCP"}
+WITHOUT_EFFECT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "performance hints": (policy(), policy(performanceHints=["AssumeNeededOnEveryNode"])),
+    "annotations of a rule": (
+        policy(ingress=[RULE]),
+        policy(ingress=[{**RULE, "metadata": {"annotations": {"why": "because"}}}]),
+    ),
+    "where a workload's packets go and may come from": (
+        resource("WorkloadEndpoint", "host--a-k8s-w-eth0", **WORKLOAD),
+        resource(
+            "WorkloadEndpoint",
+            "host--a-k8s-w-eth0",
+            **WORKLOAD,
+            ipNATs=[{"internalIP": "10.65.0.2", "externalIP": "192.0.2.1"}],
+            ipv4Gateway="169.254.1.1",
+            ipv6Gateway="fe80::1",
+            mac="00:11:22:33:44:55",
+            allowSpoofedSourcePrefixes=["192.0.2.0/24"],
+            qosControls={"ingressBandwidth": 1000},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_EFFECT)
+def test_fields_are_accepted_without_effect(case: str) -> None:
+    plain, adorned = (ruleset_of(FACTS, host_endpoint(), each) for each in WITHOUT_EFFECT[case])
+
+    assert content(adorned) == content(plain)
+    assert {name: spread(each) for name, each in adorned.workloads.items()} == {
+        name: spread(each) for name, each in plain.workloads.items()
+    }
+
+
 def test_texts_that_a_cache_knows_are_not_parsed_again() -> None:
     inventory = inventory_of(host_endpoint(), policy(selector="has(a)", ingress=ALLOW))
     selectors = SelectorCache()

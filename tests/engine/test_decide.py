@@ -321,6 +321,16 @@ def test_a_workloads_own_policy_can_only_deny_ahead_of_the_action() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [*((kind, "allow") for kind in (130, 131, 132, 133, 135, 136)), (134, "deny"), (128, "deny")],
+)
+def test_a_workload_may_always_find_its_host_and_join_groups(kind: int, verdict: str) -> None:
+    flow = SOLICITATION | {"in_interface": "cali1", "icmp_type": kind}
+
+    assert answer(flow, to_host("Drop")).verdict == verdict
+
+
 def test_the_host_reaches_its_workloads_whatever_policy_says() -> None:
     decision = answer(outbound(FROM_WORKLOAD), host_endpoint(interfaceName="*"), workload_endpoint())
 
