@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from policy import flow_of, host_endpoint, policy, resource, ruleset_of
 
 from nfq_guard.engine.decide import judge
@@ -217,6 +218,73 @@ def test_a_namespace_selector_keeps_a_global_policy_from_host_endpoints() -> Non
     )
     account = policy(serviceAccountSelector="all()", ingress=ALLOW)
     assert answer(IN, host_endpoint(), account).reason is Reason.NO_MATCH
+
+
+def workload(namespace: str, number: int) -> dict[str, Any]:
+    """Return a workload endpoint of a namespace at cali<number>, address 10.65.0.<number>."""
+    spec: dict[str, Any] = {"node": "host-a", "orchestrator": "k8s", "pod": f"w{number}", "endpoint": "eth0"}
+    spec |= {"interfaceName": f"cali{number}", "ipNetworks": [f"10.65.0.{number}/32"]}
+    spec |= {"profiles": ["projectcalico-default-allow"]}
+    made = resource("WorkloadEndpoint", f"host--a-k8s-w{number}-eth0", labels={"app": "w"}, **spec)
+    return within(namespace, made)
+
+
+def within(namespace: str, made: dict[str, Any]) -> dict[str, Any]:
+    return {**made, "metadata": {**made["metadata"], "namespace": namespace}}
+
+
+def test_a_policy_of_a_namespace_is_for_its_workloads_only() -> None:
+    deny = within("shop", resource("NetworkPolicy", "closed", selector="all()", egress=DENY))
+    felix = resource("FelixConfiguration", "default", defaultEndpointToHostAction="Accept")
+    resources = (
+        felix,
+        host_endpoint(),
+        policy(ingress=ALLOW),
+        deny,
+        workload("shop", 1),
+        workload("bank", 2),
+    )
+
+    decisions = [answer(IN | {"in_interface": name}, *resources) for name in ("cali1", "cali2", "eth0")]
+
+    assert decided_by(decisions[0]) == ("NetworkPolicy", "closed", 0)
+    assert [decision.verdict for decision in decisions] == [Verdict.DENY, Verdict.ALLOW, Verdict.ALLOW]
+
+
+@pytest.mark.parametrize(
+    ("source", "selected"),
+    [
+        ({"selector": "app == 'w'"}, {"10.65.0.2"}),
+        ({"selector": "all()"}, {"10.65.0.2", "198.51.100.1"}),
+        ({"notSelector": "app == 'w'"}, {"198.51.100.1"}),
+        ({"selector": "app == 'w'", "namespaceSelector": "all()"}, {"10.65.0.2", "10.65.0.3"}),
+        ({"selector": "all()", "namespaceSelector": "global()"}, {"203.0.113.1"}),
+        ({}, {"10.65.0.2", "10.65.0.3", "198.51.100.1", "198.51.100.2", "203.0.113.1"}),
+    ],
+)
+def test_a_rule_of_a_namespace_selects_in_it_unless_it_says_where(
+    source: dict[str, Any], selected: set[str]
+) -> None:
+    rule = {"action": "Allow", "source": source}
+    resources = (
+        *(workload(namespace, number) for namespace, number in (("shop", 1), ("shop", 2), ("bank", 3))),
+        within(
+            "shop", resource("NetworkPolicy", "open", types=["Ingress"], selector="all()", ingress=[rule])
+        ),
+        within("shop", resource("NetworkSet", "mine", nets=["198.51.100.1"])),
+        within("bank", resource("NetworkSet", "other", nets=["198.51.100.2"])),
+        resource("GlobalNetworkSet", "everybody", nets=["203.0.113.1"]),
+    )
+    ways = {"direction": "forward", "in_interface": "eth0", "out_interface": "cali1"}
+    everybody = ("10.65.0.2", "10.65.0.3", "198.51.100.1", "198.51.100.2", "203.0.113.1")
+
+    allowed = {
+        src
+        for src in everybody
+        if answer(IN | ways | {"src": src, "dst": "10.65.0.1"}, *resources).verdict is Verdict.ALLOW
+    }
+
+    assert allowed == selected
 
 
 def test_apply_on_forward_policies_are_asked_in_the_normal_stage_too() -> None:

@@ -10,7 +10,7 @@ from policy import flow_of, host_endpoint, policy, resource, ruleset_of
 
 from nfq_guard.engine import decide
 from nfq_guard.model.decision import Decision, Reason, Verdict
-from nfq_guard.model.flow import Flow, Side, Stage
+from nfq_guard.model.flow import ABSENT, UDP, Flow, Side, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,24 @@ def test_an_endpoint_without_policy_denies_both_ways() -> None:
 
         assert decision[:5] == (Verdict.DENY, Reason.NO_MATCH, Stage.NORMAL, side, "hep")
         assert decision.rule is None
+
+
+def test_ingress_policy_alone_leaves_egress_denied() -> None:
+    ingress = policy(ingress=[{"action": "Allow"}])
+
+    assert answer(WEB, host_endpoint(), ingress).verdict is Verdict.ALLOW
+    assert answer(outbound(WEB), host_endpoint(), ingress)[:2] == (Verdict.DENY, Reason.NO_MATCH)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port"), [(4, ABSENT), (UDP, 4789), (UDP, 51820)], ids=["IPIP", "VXLAN", "WireGuard"]
+)
+def test_encapsulation_is_traffic_like_any_other(protocol: int, port: int) -> None:
+    flow = WEB | {"protocol": protocol, "sport": port, "dport": port}
+    allows = policy(ingress=[{"action": "Allow", "protocol": protocol}])
+
+    assert answer(flow, host_endpoint()).reason is Reason.NO_MATCH
+    assert answer(flow, host_endpoint(), allows).verdict is Verdict.ALLOW
 
 
 @pytest.mark.parametrize("state", ["established", "related"])
@@ -269,6 +287,13 @@ def test_an_allow_before_dnat_spares_forwarded_traffic_the_incoming_interfaces_p
 
     assert both(early, into)[:3] == (Verdict.ALLOW, Reason.POLICY, Stage.PRE_DNAT)
     assert both(early, into, out).endpoint == "inner"
+
+
+def test_an_empty_policy_that_applies_on_forward_denies_all_that_is_forwarded() -> None:
+    empty = policy(applyOnForward=True, types=["Ingress", "Egress"])
+
+    assert both()[:2] == (Verdict.ALLOW, Reason.FORWARD_DEFAULT)
+    assert both(empty)[:3] == (Verdict.DENY, Reason.TIER_DEFAULT, Stage.FORWARD)
 
 
 def test_forwarded_traffic_has_no_failsafes_and_no_profiles() -> None:

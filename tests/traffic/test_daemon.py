@@ -153,6 +153,27 @@ def test_readiness_is_refused_until_it_enforces(site: Site) -> None:
     assert site.daemon.get("/healthz") == (200, "ok\n")
 
 
+OTHER_TABLE = """table inet theirs {
+	chain %s {
+		type filter hook input priority %d;
+		tcp dport { %d, %d } %s
+	}
+}
+"""
+
+
+def test_an_allow_does_not_speak_for_tables_behind_ours_and_no_other_table_undoes_a_deny(site: Site) -> None:
+    site.daemon.start()
+    site.guarded.namespace.nft(OTHER_TABLE % ("ahead", -200, OPEN, SHUT, "accept"))
+    assert site.enforces()
+
+    site.guarded.namespace.nft(OTHER_TABLE % ("behind", 10, OPEN, SSH, "drop"))
+    for port in (OPEN, SSH):
+        with pytest.raises(OSError, match="timed out"):
+            connect(site.peer, site.guarded, port, timeout=1)
+    assert site.daemon.metric("nfq_guard_verdicts_total", reason="policy", verdict="allow") >= 2
+
+
 def test_a_log_rule_writes_a_line_and_goes_on(site: Site) -> None:
     rule = f"{{action: Log, protocol: TCP, destination: {{ports: [{OPEN}]}}}}"
     site.daemon.write(endpoint(), policy(rule, tcp(OPEN)))
