@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import demo_leftovers
+import leftovers
 
 from benchmark.flood import flood, warm
 from benchmark.generators import Generators
@@ -32,7 +32,7 @@ def main() -> int:
     chosen = parser.parse_args()
     for told in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(told, lambda number, _: sys.exit(128 + number))
-    work = Path(tempfile.mkdtemp(prefix=demo_leftovers.PREFIX))
+    work = Path(tempfile.mkdtemp(prefix="nfq-guard-bench-"))
     bed = Bed(work)
     bed.remember()
     results: dict[tuple[int, str], list[dict[str, Any]]] = {}
@@ -56,7 +56,7 @@ def main() -> int:
                     results.setdefault((count, name), []).append(got)
                     print(count, name, json.dumps(got), file=sys.stderr, flush=True)
     finally:
-        demo_leftovers.remove(work)
+        leftovers.remove(work)
     for (count, name), rows in sorted(results.items()):
         rates = [row["rate"] for row in rows]
         lost = sum(row["lost"] for row in rows)

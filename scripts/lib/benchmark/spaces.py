@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import demo_leftovers
-from demo_net import Namespace, run
+import leftovers
+from namespaces import Namespace, run
 
 from benchmark.policies import CLIENT_NET, GUARDED, SENDER
 
@@ -119,7 +119,7 @@ class Bed:
         """Write down what there is to clean up, for a later call if this one cannot."""
         children = [*self.guarded.children, *self.sender.children]
         names = [self.guarded.name, self.sender.name]
-        demo_leftovers.remember(self.work, names, [child.pid for child in children], keep=False)
+        leftovers.remember(self.work, names, [child.pid for child in children], keep=False)
 
 
 def conntrack_room() -> int:
