@@ -26,13 +26,19 @@ _RECORD = "record.json"
 _GRACE_SECONDS = 5.0
 
 
-def remember(work: Path, namespaces: Iterable[str], processes: Iterable[int], *, keep: bool) -> None:
-    """Write down what there is to remove. The calling process is its owner while it lives."""
+def remember(
+    work: Path, namespaces: Iterable[str], processes: Iterable[int], *, keep: bool, empty: bool = False
+) -> None:
+    """Write down what there is to remove. The calling process is its owner while it lives.
+
+    `empty`: nobody but us can be in the namespaces, so whatever is found in them is to be ended too.
+    """
     record = {
         "owner": [os.getpid(), start_time(os.getpid())],
         "namespaces": list(namespaces),
         "processes": [[pid, start_time(pid)] for pid in processes],
         "keep": keep,
+        "empty": empty,
     }
     (work / _RECORD).write_text(json.dumps(record), encoding="utf-8")
 
@@ -61,10 +67,20 @@ def remove(work: Path) -> list[str]:
     for pid, started in record["processes"]:
         _end(pid, started)
     for name in record["namespaces"]:
+        if record["empty"]:
+            _empty(name)
         _delete(name)
     shutil.rmtree(work, ignore_errors=True)
     processes = f"{len(record['processes'])} processes: the guard and what it was tried with"
     return [processes, *(f"network namespace {name}" for name in record["namespaces"]), f"folder {work}"]
+
+
+def _empty(name: str) -> None:
+    """End all processes in a namespace: a worker whose controller was killed goes on by design."""
+    listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout
+    for pid in map(int, listed.split()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _delete(name: str) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.policies import GUARDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from benchmark.policies import Client
     from benchmark.spaces import Bed
 
 SOURCES = Path(__file__).with_name("c")
+_CLIENTS = "clients"
 _BUILD_SECONDS = 60
 _SPARE_SECONDS = 30
 """Time beyond its own bound that a generator may take."""
@@ -30,8 +31,6 @@ class Generators:
     def __init__(self, bed: Bed) -> None:
         """Build all of them into the bed's folder; RuntimeError with the compiler's words."""
         self._bed = bed
-        self._clients = bed.work / "clients"
-        self._numbers = 0
         for source in sorted(SOURCES.glob("*.c")):
             target = bed.work / source.stem
             command = ["gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", str(target), str(source)]
@@ -41,32 +40,34 @@ class Generators:
             if done.returncode != 0:
                 raise RuntimeError(f"gcc: {done.stderr.strip()[:2000]}")
 
-    def aim(self, clients: Iterable[Client]) -> None:
-        """Send from these from now on."""
+    def aim(self, clients: Iterable[Client], name: str = _CLIENTS) -> None:
+        """Let generators that are told to use a list of clients of this name send from these."""
         text = "".join(f"{client.address} {client.port}\n" for client in clients)
-        self._clients.write_text(text, encoding="ascii")
+        (self._bed.work / name).write_text(text, encoding="ascii")
 
-    def run(self, name: str, *, seconds: float, **words: object) -> dict[str, Any]:
+    def run(self, program: str, *, seconds: float, **words: int) -> dict[str, Any]:
         """Run a generator for at most `seconds` and return what it says; RuntimeError with its words."""
         with subprocess.Popen(
-            self.command(name, seconds=seconds, **words),
+            self.command(program, seconds=seconds, words=words),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         ) as child:
             return answer(child, seconds + _SPARE_SECONDS)
 
-    def command(self, name: str, *, seconds: float, **words: object) -> list[str]:
-        """Return the command line of a generator."""
+    def command(
+        self, program: str, *, seconds: float, words: Mapping[str, int], name: str = _CLIENTS
+    ) -> list[str]:
+        """Return the command line of a generator that uses the list of clients of a name."""
         given: dict[str, object] = {
             "sender": self._bed.sender.name,
             "guarded": self._bed.guarded.name,
             "target": GUARDED,
-            "clients": self._clients,
-            "seconds": int(seconds),
+            "clients": self._bed.work / name,
+            "seconds": max(1, round(seconds)),
             **words,
         }
-        return [str(self._bed.work / name), *(f"{word}={value}" for word, value in given.items())]
+        return [str(self._bed.work / program), *(f"{word}={value}" for word, value in given.items())]
 
 
 def answer(child: subprocess.Popen[str], seconds: float) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 Owns who may do what, hence which flows there are to try. Pure: text and values out, nothing is read or run.
 
-Policy number i lets its own network set (10.64.0.0/10, one /24 each) reach its own port over TCP (rule 0) and UDP
-(rule 1), and denies that set another port (rule 2). All policies apply to the one host endpoint, in order.
+Policy number i lets its own network set (three nets, one of them a /24 of 10.64.0.0/10) reach its own port over
+TCP (rule 0) and UDP (rule 1), and denies that set another port (rule 2). All policies apply to the one host
+endpoint, in the order of their numbers.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ CLIENTS = 250
 """Source addresses that send. The same number for every count of policies: what is learned per source is then alike."""
 MOST_POLICIES_TRIED = 50
 FIRST_PORT, FIRST_DENIED_PORT = 20_000, 40_000
+SHIFT = 15_000
+"""By how much an edit moves a port: to where no other policy has one that the set of this one may reach."""
 MOST_POLICIES = 16_384
 NODE = "bench"
 _ACCEPT, _PASS = 0x10000, 0x20000
 _STRIDE = 5
+_OFFICES, _MACHINES = ipaddress.IPv4Address("100.64.0.0"), ipaddress.IPv4Address("198.18.0.0")
 
 
 class Client(NamedTuple):
@@ -43,6 +47,8 @@ class PolicySet:
 
     count: int
     match: str = "spread"
+    sets: int = 0
+    """Network sets that the policies share in turn; 0: each has its own."""
 
     def __post_init__(self) -> None:
         """Refuse what there are no addresses for."""
@@ -67,18 +73,37 @@ class PolicySet:
             Client(_host(number, 1 + at), _port(number)) for at in range(each) for number in self.tried
         )
 
+    def clients_of(self, number: int, *, shift: int = 0) -> tuple[Client, ...]:
+        """Return the sources of one policy, and the port that they may reach while it is moved by `shift`."""
+        return tuple(Client(_host(number, 1 + at), _port(number) + shift) for at in range(CLIENTS))
+
     def describe(self) -> str:
         """Return, in words, which policies decide."""
-        if self.match == "last":
-            return f"{CLIENTS} sources, all decided by the last of {self.count}"
-        return f"{CLIENTS} sources, decided by {len(self.tried)} of {self.count}, spread evenly over the list"
+        decided = "the last" if self.match == "last" else f"{len(self.tried)}, spread evenly over the list"
+        return f"{policies(self.count)}: {len(self.clients)} sources, decided by {decided}"
 
     # -- Calico resources -----------------------------------------------------------------------------
 
     def documents(self) -> Iterator[str]:
-        """Yield each policy with its network set as YAML."""
+        """Yield each policy with its network set, if it has one of its own, as YAML."""
         for number in range(self.count):
-            yield policy_document(number)
+            yield self.document(number)
+
+    def document(self, number: int, *, shift: int = 0) -> str:
+        """Return policy `number`; `shift` moves the port that it allows, for an edit that means something."""
+        own = self.set_of(number)
+        text = _POLICY.format(
+            number=number, order=number + 1, own=own, port=_port(number) + shift, denied=_denied(number)
+        )
+        return (
+            text
+            if own != number
+            else f"{_SET.format(number=number, nets=', '.join(_nets(number)))}---\n{text}"
+        )
+
+    def set_of(self, number: int) -> int:
+        """Return the number of a policy's network set."""
+        return number % self.sets if self.sets else number
 
     # -- nft --------------------------------------------------------------------------------------------
 
@@ -92,37 +117,36 @@ class PolicySet:
         return "\n".join(_table(self.count)) + "\n"
 
 
-def policy_document(number: int, *, shift: int = 0) -> str:
-    """Return policy `number` and its set; `shift` moves its ports, for an edit that means something."""
-    return f"""\
+_SET = """\
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkSet
 metadata: {{name: clients-{number:05}, labels: {{role: clients-{number:05}}}}}
 spec:
-  nets: [{_net(number)}]
----
+  nets: [{nets}]
+"""
+
+_POLICY = """\
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
 metadata: {{name: policy-{number:05}}}
 spec:
-  order: {number + 1}
+  order: {order}
   selector: guarded == 'yes'
   types: [Ingress]
   ingress:
   - action: Allow
     protocol: TCP
-    source: {{selector: role == 'clients-{number:05}'}}
-    destination: {{ports: [{_port(number) + shift}]}}
+    source: {{selector: role == 'clients-{own:05}'}}
+    destination: {{ports: [{port}]}}
   - action: Allow
     protocol: UDP
-    source: {{selector: role == 'clients-{number:05}'}}
-    destination: {{ports: [{_port(number) + shift}]}}
+    source: {{selector: role == 'clients-{own:05}'}}
+    destination: {{ports: [{port}]}}
   - action: Deny
     protocol: TCP
-    source: {{selector: role == 'clients-{number:05}'}}
-    destination: {{ports: [{FIRST_DENIED_PORT + number}]}}
+    source: {{selector: role == 'clients-{own:05}'}}
+    destination: {{ports: [{denied}]}}
 """
-
 
 ENDPOINT = f"""\
 apiVersion: projectcalico.org/v3
@@ -130,6 +154,11 @@ kind: HostEndpoint
 metadata: {{name: {NODE}-eth0, labels: {{guarded: "yes"}}}}
 spec: {{node: {NODE}, interfaceName: eth0}}
 """
+
+
+def policies(count: int) -> str:
+    """Return `1 policy`, `2 policies`."""
+    return f"{count} polic{'y' if count == 1 else 'ies'}"
 
 
 def files(documents: Iterable[str], each: int) -> Iterator[str]:
@@ -144,8 +173,13 @@ def files(documents: Iterable[str], each: int) -> Iterator[str]:
         yield "---\n".join(held)
 
 
-def _net(number: int) -> str:
-    return f"{CLIENT_NET.network_address + 256 * number}/24"
+def _nets(number: int) -> tuple[str, ...]:
+    """Return what network set `number` holds."""
+    return (
+        f"{CLIENT_NET.network_address + 256 * number}/24",
+        f"{_OFFICES + 16 * number}/28",
+        f"{_MACHINES + number}/32",
+    )
 
 
 def _host(number: int, at: int) -> str:
@@ -156,10 +190,14 @@ def _port(number: int) -> int:
     return FIRST_PORT + number
 
 
+def _denied(number: int) -> int:
+    return FIRST_DENIED_PORT + number
+
+
 def _table(count: int) -> Iterator[str]:
     yield "table ip bench {"
     for number in range(count):
-        yield f"set clients-{number:05} {{ type ipv4_addr; flags interval; elements = {{ {_net(number)} }}; }}"
+        yield f"set clients-{number:05} {{ type ipv4_addr; flags interval; elements = {{ {', '.join(_nets(number))} }}; }}"
     for number in range(count):
         yield from _policy_chain(number)
     yield "chain failsafe-in {"
@@ -207,5 +245,5 @@ def _policy_chain(number: int) -> Iterator[str]:
     for protocol in ("tcp", "udp"):
         yield f"meta l4proto {protocol} {source} {protocol} dport {{ {_port(number)} }} {allow}"
         yield done
-    yield f"meta l4proto tcp {source} tcp dport {{ {FIRST_DENIED_PORT + number} }} counter drop"
+    yield f"meta l4proto tcp {source} tcp dport {{ {_denied(number)} }} counter drop"
     yield "}"

@@ -6,6 +6,7 @@ Owns both namespaces and what the kernel tells about them. Every number is read 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,12 @@ import leftovers
 from namespaces import Namespace, run
 
 from benchmark.policies import CLIENT_NET, GUARDED, SENDER
+from nfq_guard.adapters.nft import probe_queue_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nfq_guard.kernel.plan import QueueTarget
 
 INTERFACE = "eth0"
 CONNTRACK_SHARE = 0.8
@@ -35,6 +39,8 @@ class Losses(NamedTuple):
     """Connections that could not be entered: conntrack table full, or a clash (`insert_failed`, `drop`, `early_drop`)."""
     backlog: int = 0
     """Packets that found the receive backlog of a CPU full. Of the whole machine: no namespace has its own."""
+    listener: int = 0
+    """Connections that the server did not take in time (`ListenDrops`): not the firewall's doing."""
 
     def since(self, before: Losses) -> Losses:
         """Return what was lost between two readings."""
@@ -46,9 +52,8 @@ class Bed:
 
     def __init__(self, work: Path) -> None:
         """Name them; nothing is made yet."""
-        tag = work.name.rpartition("-")[2]
         self.work = work
-        self.guarded, self.sender = Namespace(f"bench-host-{tag}"), Namespace(f"bench-send-{tag}")
+        self.guarded, self.sender = (Namespace(f"bench-{os.getpid()}-{role}") for role in ("host", "peer"))
 
     def build(self) -> None:
         """Make both, and the cable between them."""
@@ -62,7 +67,7 @@ class Bed:
         for space, address in zip(spaces, (GUARDED, SENDER), strict=True):
             space.ip("address", "add", f"{address}/24", "dev", INTERFACE)
             space.ip("link", "set", INTERFACE, "up")
-            space.sysctl("core/somaxconn", 4096)
+            space.sysctl("core/somaxconn", 65_535)
         self.guarded.ip("route", "add", str(CLIENT_NET), "via", SENDER)
         # All of them are this host's, without 16,000 addresses on an interface.
         self.sender.ip("route", "add", "local", str(CLIENT_NET), "dev", "lo")
@@ -87,6 +92,11 @@ class Bed:
         if done.returncode != 0:
             raise RuntimeError(f"nft: {done.stderr.strip()[:2000]}")
 
+    def queue_target(self) -> QueueTarget:
+        """Return how this kernel lets a rule queue."""
+        with self.guarded.entered():
+            return probe_queue_target()
+
     def queued(self) -> int:
         """Return how many packets the namespace's queues have taken so far."""
         return sum(int(columns[7]) for columns in self._queues())
@@ -99,6 +109,7 @@ class Bed:
             sum(int(columns[6]) for columns in queues),
             self._conntrack_losses(),
             sum(int(line.split()[1], 16) for line in _lines("/proc/net/softnet_stat")),
+            self._listener_losses(),
         )
 
     def _queues(self) -> Iterator[list[str]]:
@@ -111,15 +122,17 @@ class Bed:
         ]
         return sum(int(row.split()[at], 16) for row in rows for at in wanted)
 
+    def _listener_losses(self) -> int:
+        rows = [line.split() for line in self._proc("netstat") if line.startswith("TcpExt:")]
+        return int(dict(zip(*rows, strict=True)).get("ListenDrops", 0)) if rows else 0
+
     def _proc(self, name: str) -> list[str]:
         with self.guarded.entered():
             return _lines(f"/proc/thread-self/net/{name}")
 
     def remember(self) -> None:
         """Write down what there is to clean up, for a later call if this one cannot."""
-        children = [*self.guarded.children, *self.sender.children]
-        names = [self.guarded.name, self.sender.name]
-        leftovers.remember(self.work, names, [child.pid for child in children], keep=False)
+        leftovers.remember(self.work, [self.guarded.name, self.sender.name], [], keep=False, empty=True)
 
 
 def conntrack_room() -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -38,3 +39,10 @@ def memory_bytes(pid: int) -> dict[str, int]:
         return {}
     found = dict(re.findall(r"^(Pss|Rss): +(\d+) kB$", text, re.MULTILINE))
     return {name.lower(): int(value) * 1024 for name, value in found.items()}
+
+
+def busy_share(seconds: float) -> float:
+    """Watch the machine for a while and return the share of its CPUs that was busy."""
+    before = machine_seconds()
+    time.sleep(seconds)
+    return (machine_seconds() - before) / seconds / (os.cpu_count() or 1)

@@ -35,7 +35,7 @@ static int listener(uint16_t port) {
     int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0 || setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one))
         die("listener");
-    if (bind(made, (struct sockaddr *)&here, sizeof here) || listen(made, 4096))
+    if (bind(made, (struct sockaddr *)&here, sizeof here) || listen(made, 65535))
         die("listen");
     return made;
 }
