@@ -193,6 +193,15 @@ def test_what_cannot_be_measured_is_named_with_the_reason(tmp_path: Path) -> Non
     assert (gap["variant"], gap["failed"]) == ("chains", False)
 
 
+def test_no_round_begins_after_the_time_is_over() -> None:
+    arguments = ("--variants", "none", "--measures", "flood", "--rounds", "3", "--minutes", "0.0001")
+    code, output, _ = finish(start("--policies", "2", "--flows", "3000", *arguments))
+
+    assert code == 0
+    assert "all from round 2 on" in output
+    assert "0.0001 minutes were over (--minutes)" in " ".join(output.split())
+
+
 def test_one_that_is_interrupted_tells_what_it_has_and_cleans_up() -> None:
     child = start("--policies", "2", "--variants", "none,bare", "--measures", "flood", "--rounds", "1000")
     wait_for(child, "bare NetfilterQueue loop")

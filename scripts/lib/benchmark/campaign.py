@@ -6,6 +6,7 @@ more than another. A variant that fails is told and left out of that round; the 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from benchmark import control, traffic, usage
@@ -35,12 +36,17 @@ class Campaign:
     def __init__(self, plan: Plan, bed: Bed, generators: Generators, tell: Tell) -> None:
         """Nothing is measured yet. `tell` is called with a line now and then."""
         self.results = Results()
+        self._began = time.monotonic()
         self._plan, self._bed, self._generators, self._tell = plan, bed, generators, tell
 
     def run(self) -> None:
         """Measure everything that the plan names."""
         self.results.gaps.extend(self._left_out())
         for number in range(self._plan.rounds):
+            if number and time.monotonic() - self._began > self._plan.minutes * 60:
+                why = f"{self._plan.minutes:g} minutes were over (--minutes)"
+                self.results.gaps.append(Gap("", f"all from round {number + 1} on", 0, why, failed=False))
+                return
             for count in self._plan.policies:
                 for name in self._order(number, count):
                     self._measure_variant(number, count, name)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmark.spaces import Bed
 
 _COMPILE_SECONDS = 600
-_RELOAD_SECONDS = 300
+_RELOAD_SECONDS = 600
 _BETWEEN_EDITS = 0.4
 """Seconds. Longer than the time in which edits are taken together."""
 _TO_SETTLE = 1.0

@@ -64,7 +64,7 @@ class Generators:
             "guarded": self._bed.guarded.name,
             "target": GUARDED,
             "clients": self._bed.work / name,
-            "seconds": max(1, round(seconds)),
+            "milliseconds": round(seconds * 1000),
             **words,
         }
         return [str(self._bed.work / program), *(f"{word}={value}" for word, value in given.items())]

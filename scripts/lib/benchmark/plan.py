@@ -18,14 +18,15 @@ class Plan:
     """The parameters of a run. Times in seconds."""
 
     rounds: int = 5
+    minutes: float = 40.0
     policies: tuple[int, ...] = (1, 10, 100, 1_000, 10_000)
     variants: tuple[str, ...] = tuple(BY_NAME)
     measures: tuple[str, ...] = (*traffic.MEASURES, *control.MEASURES)
     match: str = "spread"
-    flows: int = 300_000
+    flows: int = 200_000
     seconds: float = 8.0
-    seconds_connecting: float = 2.0
-    seconds_streaming: float = 2.0
+    seconds_connecting: float = 1.5
+    seconds_streaming: float = 1.5
     chains_at_most: int = 1_000
     control_rounds: int = 3
     compile_policies: int = 10_000
@@ -40,6 +41,7 @@ class Plan:
 
 HELP = {
     "rounds": "rounds over all variants",
+    "minutes": "time after which no further round begins",
     "policies": "counts of policies",
     "variants": "what is compared",
     "measures": "what is measured",
@@ -70,8 +72,8 @@ def quick(plan: Plan) -> Plan:
         policies=(1, 100),
         flows=50_000,
         seconds=2.0,
-        seconds_connecting=1.0,
-        seconds_streaming=1.0,
+        seconds_connecting=0.7,
+        seconds_streaming=0.7,
         control_rounds=1,
         compile_policies=1_000,
         compile_sets=200,

@@ -197,7 +197,7 @@ def _gap_table(results: Results) -> Table:
     table.columns[-1].no_wrap = False
     for gap in results.gaps:
         why = f"[red]failed:[/] {escape(gap.why)}" if gap.failed else escape(gap.why)
-        table.add_row(gap.variant, str(gap.policies), gap.measure or "all", why)
+        table.add_row(gap.variant, str(gap.policies or "all"), gap.measure or "all", why)
     return table
 
 

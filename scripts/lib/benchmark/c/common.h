@@ -32,6 +32,7 @@
 #define FIRST_SOURCE_PORT 1024
 #define SOURCE_PORTS 64512
 #define SECOND 1000000000ull
+#define MILLISECOND 1000000ull
 
 struct client {
     uint32_t address; /* network byte order */

@@ -1,6 +1,6 @@
 /* Opens and closes TCP connections, no two of the same addresses and ports, and times each connect().
  *
- *   connect sender=NS guarded=NS target=ADDRESS clients=FILE threads=N [seconds=2] [most=1000000] [first=0]
+ *   connect sender=NS guarded=NS target=ADDRESS clients=FILE threads=N [milliseconds=2000] [most=1000000] [first=0]
  *
  * Connection number j comes from client j % K and source port 1024 + (j / K) % 64512, so each is new to
  * conntrack. A client resets what it has opened: nothing is left in TIME_WAIT, and the next number is free.
@@ -9,7 +9,7 @@
  * A connect() that takes 900 ms or more has lost its SYN or the answer: it is counted as `retried`. One that
  * fails, or takes more than 3 s, as `failed`.
  *
- * Prints one JSON object, latencies in microseconds. Bounded by `seconds` and by `most` connections.
+ * Prints one JSON object, latencies in microseconds. Bounded by `milliseconds` and by `most` connections.
  */
 #include "common.h"
 #include "histogram.h"
@@ -21,7 +21,7 @@
 
 #define MAX_THREADS 64
 #define READY 64
-#define RETRIED (900 * 1000000ull)
+#define RETRIED (900 * MILLISECOND)
 
 static const char *sender_space, *guarded_space;
 static uint32_t target;
@@ -127,7 +127,7 @@ int main(int argc, char **argv) {
     open_server();
 
     uint64_t began = now_ns();
-    deadline = began + number_argument(argc, argv, "seconds", "2") * SECOND;
+    deadline = began + number_argument(argc, argv, "milliseconds", "2000") * MILLISECOND;
     for (unsigned i = 0; i < count; i++)
         if (pthread_create(&threads[i], NULL, knock, &latencies[i]))
             die("pthread_create");

@@ -1,7 +1,7 @@
 /* Sends first packets of UDP flows, no two alike, at the pace at which they arrive.
  *
  *   flood sender=NS guarded=NS interface=eth0 target=ADDRESS clients=FILE flows=N
- *         [window=768] [batch=64] [senders=1] [seconds=30] [first=0] [same=0]
+ *         [window=768] [batch=64] [senders=1] [milliseconds=30000] [first=0] [same=0]
  *
  * Flow number j comes from client j % K and source port 1024 + (j / K) % 64512: distinct as long as no more
  * than K * 64512 are sent. Frames are written to a packet socket in the sender's namespace, so that the
@@ -16,7 +16,7 @@
  *
  * `same=1`: one flow per client, over and over: packets of connections that live.
  *
- * Prints one JSON object. Bounded by `flows` and by `seconds`.
+ * Prints one JSON object. Bounded by `flows` and by `milliseconds`.
  */
 #include "common.h"
 
@@ -32,7 +32,7 @@
 #define MAX_BATCH 256
 #define MAX_SENDERS 16
 #define FRAME 60
-#define STALL (50 * 1000000ull)
+#define STALL (50 * MILLISECOND)
 #define POLL 20000ull
 
 struct frame {
@@ -228,7 +228,7 @@ int main(int argc, char **argv) {
     hardware_address(from_address);
 
     uint64_t began = now_ns();
-    deadline = began + number_argument(argc, argv, "seconds", "30") * SECOND;
+    deadline = began + number_argument(argc, argv, "milliseconds", "30000") * MILLISECOND;
     for (uintptr_t i = 0; i < senders; i++)
         if (pthread_create(&threads[i], NULL, send_share, (void *)i))
             die("pthread_create");

@@ -24,7 +24,7 @@ static inline unsigned bucket_of(uint64_t value) {
     return (shift + 1) * STEPS + (unsigned)((value >> shift) - STEPS);
 }
 
-/* The middle of what a bucket holds. */
+/* The middle of what a bucket stands for. */
 static inline uint64_t value_of(unsigned bucket) {
     if (bucket < STEPS)
         return bucket;
@@ -52,7 +52,7 @@ static inline double microseconds_at(const struct histogram *of, double share) {
     for (unsigned i = 0; i < BUCKETS; i++) {
         seen += of->counts[i];
         if (of->counts[i] && seen > wanted)
-            return (double)value_of(i) / 1000;
+            return (double)(value_of(i) < of->highest ? value_of(i) : of->highest) / 1000;
     }
     return (double)of->highest / 1000;
 }

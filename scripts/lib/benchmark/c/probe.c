@@ -1,9 +1,9 @@
 /* Sends one packet of a new UDP flow at fixed intervals, and times the way of each to its receiver.
  *
- *   probe sender=NS guarded=NS target=ADDRESS clients=FILE [interval=1000] [seconds=10] [until=0] [first=0]
+ *   probe sender=NS guarded=NS target=ADDRESS clients=FILE [interval=1000] [milliseconds=10000] [until=0] [first=0]
  *
  * `interval` is in microseconds and is kept whatever becomes of the packets: one that waits holds up no other.
- * Flow numbers are those of flood.c. Prints `ready` once it sends. Ends after `seconds`, on SIGTERM, or with
+ * Flow numbers are those of flood.c. Prints `ready` once it sends. Ends after `milliseconds`, on SIGTERM, or with
  * until=1 when the first packet has arrived; then it waits 300 ms for what is still under way.
  *
  * Prints one JSON object, latencies in microseconds, and `first_ns`, when the first packet arrived (CLOCK_MONOTONIC).
@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
-#define REST (300 * 1000000ull)
+#define REST (300 * MILLISECOND)
 #define READY 64
 
 static volatile sig_atomic_t stopped;
@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
 
     printf("ready\n");
     fflush(stdout);
-    uint64_t next = now_ns(), end = next + number_argument(argc, argv, "seconds", "10") * SECOND;
+    uint64_t next = now_ns(), end = next + number_argument(argc, argv, "milliseconds", "10000") * MILLISECOND;
     while (!stopped && next < end && !(until && atomic_load(&received))) {
         struct timespec at = {.tv_sec = (time_t)(next / SECOND), .tv_nsec = (long)(next % SECOND)};
         if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL))
@@ -104,7 +104,7 @@ int main(int argc, char **argv) {
         next += interval;
     }
     for (uint64_t since = now_ns(); atomic_load(&received) < atomic_load(&sent) && !until && now_ns() - since < REST;)
-        pause_ns(1000000);
+        pause_ns(MILLISECOND);
     printf("{\"sent\": %lu, \"arrived\": %lu, \"first_ns\": %lu, ", (unsigned long)sent, (unsigned long)received,
            (unsigned long)first_ns);
     print_percentiles(&latency);

@@ -1,9 +1,9 @@
 /* One TCP connection that sends as fast as it can: what a connection costs that lives already.
  *
- *   stream sender=NS guarded=NS target=ADDRESS clients=FILE [seconds=2]
+ *   stream sender=NS guarded=NS target=ADDRESS clients=FILE [milliseconds=2000]
  *
  * The first client connects and sends; a thread in the guarded namespace reads and counts. The first 200 ms
- * are left out: the connection is then at its speed. Prints one JSON object. Bounded by `seconds`.
+ * are left out: the connection is then at its speed. Prints one JSON object. Bounded by `milliseconds`.
  */
 #include "common.h"
 
@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
     if (inet_pton(AF_INET, text_argument(argc, argv, "target", NULL), &target) != 1)
         refuse("target= is not an IPv4 address");
     read_clients(text_argument(argc, argv, "clients", NULL));
-    uint64_t length = number_argument(argc, argv, "seconds", "2") * SECOND;
+    uint64_t length = number_argument(argc, argv, "milliseconds", "2000") * MILLISECOND;
 
     struct sockaddr_in there = place(target, clients[0].port), here = place(clients[0].address, 0);
     enter(text_argument(argc, argv, "guarded", NULL));
