@@ -110,7 +110,7 @@ def _measure(plan: Plan, bed: Bed, chosen: argparse.Namespace) -> int:
 def _caption(machine: dict[str, str], plan: Plan, results: Results) -> str:
     rounds = len({sample.round for sample in results.samples})
     where = ", ".join(machine[name] for name in ("processor", "kernel", "nfq-guard", "date"))
-    return f"nfq-guard benchmark: medians of {rounds} rounds, bars from lowest to highest, flows match {plan.match}\n{where}"
+    return f"nfq-guard benchmark: medians over rounds ({rounds}), bars from lowest to highest, flows match {plan.match}\n{where}"
 
 
 # -- arguments -------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmark.results import Results
 
 _BAR = 50
+_THOUSAND = 1000
 _COLOURS: Mapping[str, str] = {
     "none": "#9e9e9e",
     "two-rule": "#607d8b",
@@ -123,7 +124,7 @@ def _draw(axes: Axes, panel: Panel, results: Results) -> None:
     lowest, highest = axes.get_ylim()
     steps = [mantissa * 10.0**power for power in range(-3, 8) for mantissa in (1, 2, 5)]
     ticks = [step for step in steps if lowest <= step <= highest]
-    axes.set_yticks(ticks, [f"{short(tick)}" for tick in ticks])
+    axes.set_yticks(ticks, [f"{tick / _THOUSAND:g}k" if tick >= _THOUSAND else f"{tick:g}" for tick in ticks])
     axes.set_title(panel.title, fontsize=10)
     axes.set_xlabel("policies")
     axes.grid(visible=True, alpha=0.3)

@@ -79,7 +79,9 @@ class PolicySet:
 
     def describe(self) -> str:
         """Return, in words, which policies decide."""
-        decided = "the last" if self.match == "last" else f"{len(self.tried)}, spread evenly over the list"
+        decided = (
+            "the last" if self.match == "last" else f"{len(self.tried)} of them, spread evenly over the list"
+        )
         return f"{policies(self.count)}: {len(self.clients)} sources, decided by {decided}"
 
     # -- Calico resources -----------------------------------------------------------------------------

@@ -29,11 +29,11 @@ _LOST_COLUMNS: Mapping[str, str] = {
     "lost": "lost",
     "stalls": "stalls",
     "retried": "retried",
-    "queue_full": "queue full",
-    "reader_full": "reader full",
+    "queue_full": "queue\nfull",
+    "reader_full": "reader\nfull",
     "conntrack": "conntrack",
     "backlog": "backlog",
-    "listener": "server late",
+    "listener": "server\nlate",
 }
 _LOSSES = [name for name in _LOST_COLUMNS if name != "sent"]
 

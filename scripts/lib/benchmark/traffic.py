@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from benchmark.spaces import Bed
     from benchmark.variants import Running
 
-WARM_TURNS = 8
-"""Flows of each source in one warm-up."""
+_WARM_FLOWS, _WARM_SECONDS = 20_000, 0.4
+"""At most, in one warm-up."""
 _MOST_WARM_UPS = 40
 _STEADY_WARM_UPS = 3
-_BETWEEN_WARM_UPS = 0.2
+_BETWEEN_WARM_UPS = 0.1
 """Seconds. What is learned may reach the kernel in batches."""
 _LESS = 0.99
 _ROOM_TO_GO_ROUND = 2**24
@@ -51,6 +51,7 @@ class Cell:
     clients: int
     taken: int = 0
     """Flow numbers used so far: none is ever sent twice."""
+    tcp_is_warm: bool = False
 
     def take(self, flows: int) -> int:
         """Return the first of so many flow numbers that nobody has used."""
@@ -80,34 +81,25 @@ class Cell:
 
 
 def warm(cell: Cell) -> None:
-    """Send some flows of each source, several times, until the queue takes no fewer than before.
+    """Send flows of each source, at full speed and several times, until the queue takes no fewer than before.
 
     What a variant learns, it has then learned. Every variant gets the same turns at least: code, caches and clocks
     of all have then seen the same.
     """
-    _repeat(cell, lambda first: _warm_flows(cell, first))
+    _repeat(cell, "flood", {})
 
 
-def _warm_flows(cell: Cell, first: int) -> None:
-    cell.generators.run("flood", seconds=cell.plan.seconds, flows=WARM_TURNS * cell.clients, first=first)
-
-
-def _warm_connections(cell: Cell, first: int) -> None:
-    most = WARM_TURNS * cell.clients
-    cell.generators.run("connect", seconds=cell.plan.seconds_connecting, threads=1, most=most, first=first)
-
-
-def _repeat(cell: Cell, send: Callable[[int], None]) -> None:
-    """Send until the queue has taken no fewer packets for some turns on end."""
-    lowest, steady = -1, 0
+def _repeat(cell: Cell, program: str, words: Mapping[str, int]) -> None:
+    """Run a generator for a moment, and again, until the queue has taken no fewer packets over some turns."""
+    taken: list[int] = []
+    share = "most" if program == "connect" else "flows"
     for _ in range(_MOST_WARM_UPS):
         queued = cell.bed.queued()
-        send(cell.take(WARM_TURNS * cell.clients))
+        flows = {share: _WARM_FLOWS, "first": cell.take(_WARM_FLOWS), **words}
+        cell.generators.run(program, seconds=_WARM_SECONDS, **flows)
         time.sleep(_BETWEEN_WARM_UPS)
-        taken = cell.bed.queued() - queued
-        steady = steady + 1 if 0 <= lowest * _LESS <= taken else 0
-        lowest = taken if lowest < 0 else min(lowest, taken)
-        if steady >= _STEADY_WARM_UPS:
+        taken.append(cell.bed.queued() - queued)
+        if len(taken) > _STEADY_WARM_UPS and taken[-1] >= taken[-1 - _STEADY_WARM_UPS] * _LESS:
             return
 
 
@@ -159,7 +151,9 @@ def connect_many(cell: Cell) -> Measured:
 
 def _connections(cell: Cell, threads: int) -> Measured:
     most = cell.most_flows
-    _repeat(cell, lambda first: _warm_connections(cell, first))
+    if not cell.tcp_is_warm:
+        _repeat(cell, "connect", {"threads": 1})
+        cell.tcp_is_warm = True
     said, used, lost = cell.observe(
         "connect", cell.plan.seconds_connecting, threads=threads, most=most, first=cell.take(most)
     )

@@ -9,7 +9,7 @@
  * (common.h), behind the whole firewall.
  *
  * Closed loop: no more than `window` flows are under way. So the rate is what the firewall can sustain: a
- * sender that overran it would measure how fast a full queue throws away. If nothing arrives for 50 ms with
+ * sender that overran it would measure how fast a full queue throws away. If nothing arrives for 200 ms with
  * flows under way, those are counted as lost (a stall), and the flood goes on. The clock runs from the first
  * packet sent to the last one that arrived, stalls included.
  * With window=0 the loop is open: everything is sent as fast as it goes, and what does not arrive is lost.
@@ -32,7 +32,7 @@
 #define MAX_BATCH 256
 #define MAX_SENDERS 16
 #define FRAME 60
-#define STALL (50 * MILLISECOND)
+#define STALL (200 * MILLISECOND)
 #define POLL 20000ull
 
 struct frame {
@@ -121,8 +121,13 @@ static int packet_socket(void) {
     return made;
 }
 
+/* Fewer than none are under way when some came after they had been written off: they were not lost, but late. */
 static int has_room(void) {
-    return atomic_load(&sent) - atomic_load(&arrived) - atomic_load(&lost) + batch <= window;
+    uint64_t gone = atomic_load(&lost);
+    int64_t under_way = (int64_t)(atomic_load(&sent) - atomic_load(&arrived) - gone);
+    if (under_way < 0)
+        atomic_compare_exchange_strong(&lost, &gone, gone + (uint64_t)under_way);
+    return under_way + (int64_t)batch <= (int64_t)window;
 }
 
 /* Wait until there is room for a batch. The sinks are asked only if there was none when they were last
@@ -186,7 +191,7 @@ static void *send_share(void *argument) {
 /* Wait for what is still under way, until nothing has come for a while. */
 static void wait_for_rest(void) {
     uint64_t since = now_ns();
-    for (uint64_t before = atomic_load(&arrived), have; now_ns() - since < 4 * STALL; before = have) {
+    for (uint64_t before = atomic_load(&arrived), have; now_ns() - since < 2 * STALL; before = have) {
         have = count_arrivals();
         if (have >= atomic_load(&sent))
             return;
