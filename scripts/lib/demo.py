@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import demo_leftovers
-from demo_net import Attempt, Namespace, connect, listen, run
+import leftovers
+from demo_net import Attempt, connect, listen
 from demo_sheet import RULES, Sheet, by, counter_of, lay_rules, outbound, row_of, summary, way
+from namespaces import Namespace, run
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.markup import escape
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
     Counters = dict[tuple[str, ...], float]
 
+PREFIX = "nfq-guard-demo-"
 GUARD = str(Path(sys.executable).with_name("nfq-guard"))
 METRICS = ("127.0.0.1", 9091)
 START_SECONDS = 20.0
@@ -75,13 +77,13 @@ class Demo:
     """Everything the demo has made, in the order in which it takes it away again."""
 
     sheets: tuple[Sheet, ...]
-    work: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix=demo_leftovers.PREFIX)))
+    work: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix=PREFIX)))
     daemon: subprocess.Popen[str] | None = None
     failures: int = 0
 
     def __post_init__(self) -> None:
         """Name the two namespaces after the folder, which is this demo's alone."""
-        tag = self.work.name.removeprefix(demo_leftovers.PREFIX)
+        tag = self.work.name.removeprefix(PREFIX)
         self.host, self.peer = Namespace(f"guarded-{tag}"), Namespace(f"others-{tag}")
         self.control = str(self.work / "control.sock")
         self.rules = self.work / "rules"
@@ -92,7 +94,7 @@ class Demo:
         """Write down what there is to clean up, for a later call if this one cannot."""
         children = [*self.host.children, *self.peer.children]
         names = [self.host.name, self.peer.name]
-        demo_leftovers.remember(self.work, names, [child.pid for child in children], keep=keep)
+        leftovers.remember(self.work, names, [child.pid for child in children], keep=keep)
 
     # -- setting up -----------------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class Demo:
 
     def close(self) -> None:
         """Take everything away, whatever state it is in."""
-        demo_leftovers.remove(self.work)
+        leftovers.remove(self.work)
 
     def explain_keep(self) -> None:
         """Say what to try while it is left running."""
@@ -346,7 +348,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave it running, and say what to try")
     parser.add_argument("--stop", action="store_true", help="stop and remove what --keep left running")
     chosen = parser.parse_args()
-    removed = demo_leftovers.remove_all(kept=chosen.stop)
+    removed = leftovers.remove_all(PREFIX, kept=chosen.stop)
     if chosen.stop:
         out.print("\n".join(f"removed {escape(what)}" for what in removed) or "nothing was left running")
         return 0

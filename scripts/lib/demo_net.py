@@ -7,89 +7,34 @@ touched outside of them. Must never know what is expected of an attempt.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import secrets
 import select
 import socket
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from namespaces import run
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from namespaces import Namespace
 
     Flow = Mapping[str, Any]
 
 ECHO = Path(__file__).with_name("demo_echo.py")
-COMMAND_SECONDS = 20
-_CLONE_NEWNET = 0x40000000
 _ECHO_REQUEST = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def family_of(address: str) -> int:
     """Return 4 or 6."""
     return 6 if ":" in address else 4
-
-
-@dataclass
-class Namespace:
-    """A network namespace by name, and the processes that were started in it."""
-
-    name: str
-    children: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        """Move this thread, and what it makes, into the namespace for a while."""
-        with (
-            Path("/proc/thread-self/ns/net").open("rb") as before,
-            Path("/run/netns", self.name).open("rb") as inside,
-        ):
-            _setns(inside.fileno())
-            try:
-                yield
-            finally:
-                _setns(before.fileno())
-
-    def ip(self, *words: str) -> None:
-        """Run `ip` on this namespace."""
-        run("ip", "-n", self.name, *words)
-
-    def start(self, *command: str, **how: Any) -> subprocess.Popen[str]:  # noqa: ANN401 - Popen's own
-        """Start a command inside, in a session of its own: it may outlive a terminal."""
-        with self.entered():
-            child = subprocess.Popen(command, text=True, start_new_session=True, **how)
-        self.children.append(child)
-        return child
-
-    def sysctl(self, name: str, value: int) -> None:
-        """Set a sysctl, `ipv6/conf/eth0/accept_dad`."""
-        with self.entered():
-            Path("/proc/sys/net", name).write_text(str(value), encoding="ascii")
-
-
-def run(*command: str, text: str | None = None, check: bool = True) -> str:
-    """Run a command and return what it printed; RuntimeError with its own words if it fails."""
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-    )
-    if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def _setns(descriptor: int) -> None:
-    if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def connect(host: Namespace, peer: Namespace, own: Iterable[str], others: Iterable[str]) -> None:

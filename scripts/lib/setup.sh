@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Set-up shared by scripts/demo, scripts/test and .ci/run: sourced, never run.
+# Set-up shared by scripts/demo, scripts/bench, scripts/test and .ci/run: sourced, never run.
 #
 # Owns what must be on the machine before nfq-guard runs from this checkout: Debian packages, and .venv from the
 # lock files. A stamp makes the second call cheap; it is written last and removed first, so a call that was cut
@@ -21,7 +21,8 @@ die() { # LINE...
     exit 3
 }
 
-# setup_guard runtime|dev: leave a working .venv/bin/nfq-guard; with dev also what the tests need.
+# setup_guard runtime|bench|dev: leave a working .venv/bin/nfq-guard; with bench also what draws charts, with dev
+# that and what the tests need.
 setup_guard() {
     local what=$1 lock
     exec {lock}<"$GUARD_ROOT/pyproject.toml"
@@ -121,11 +122,16 @@ setup_fingerprint() {
 }
 
 setup_venv() {
-    local what=$1 fingerprint stamp=$GUARD_VENV/.complete
+    local what=$1 fingerprint enough stamp=$GUARD_VENV/.complete
     fingerprint=$(setup_fingerprint)
-    # The stamp's lines are what is complete: `runtime HASH`, `dev HASH`. dev has all that runtime has.
+    # The stamp's line is what is complete: `runtime HASH`. Each has all that the one before has.
+    case $what in
+    runtime) enough="runtime|bench|dev" ;;
+    bench) enough="bench|dev" ;;
+    *) enough=$what ;;
+    esac
     if [ -x "$GUARD_VENV/bin/nfq-guard" ] && [ -f "$stamp" ]; then
-        grep -qxF -e "$what $fingerprint" -e "dev $fingerprint" "$stamp" && return
+        grep -qxE "($enough) $fingerprint" "$stamp" && return
     fi
     # A virtual environment with a stamp was whole: it is brought up to date. Anything else is made anew.
     if [ ! -f "$stamp" ] || ! "$GUARD_VENV/bin/python" -c 'import pip' 2>/dev/null; then
@@ -137,8 +143,8 @@ setup_venv() {
     # The build tools are pinned too: with build isolation pip would fetch them unpinned for each source package.
     setup_pip --require-hashes --requirement "$GUARD_ROOT/requirements-build.txt"
     case $what in
-    dev) setup_pip --require-hashes --no-build-isolation --requirement "$GUARD_ROOT/requirements-dev.txt" ;;
-    *) setup_pip --require-hashes --no-build-isolation --requirement "$GUARD_ROOT/requirements.txt" ;;
+    runtime) setup_pip --require-hashes --no-build-isolation --requirement "$GUARD_ROOT/requirements.txt" ;;
+    *) setup_pip --require-hashes --no-build-isolation --requirement "$GUARD_ROOT/requirements-$what.txt" ;;
     esac
     setup_pip --no-deps --no-build-isolation --editable "$GUARD_ROOT"
     [ "$what" != dev ] || setup_promtool

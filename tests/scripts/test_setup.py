@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+LOCKS = ("requirements.txt", "requirements-bench.txt", "requirements-dev.txt", "requirements-build.txt")
 
 PYTHON = f"""#!/bin/bash
 # A Python that makes hollow environments.
@@ -105,6 +105,24 @@ def test_what_the_demo_needs_is_added_to_not_thrown_away(checkout: Path) -> None
     assert "venv" not in calls
 
 
+@pytest.mark.parametrize(
+    ("have", "want", "added"),
+    [
+        ("runtime", "bench", ["requirements-build.txt", "requirements-bench.txt", "checkout"]),
+        ("bench", "runtime", []),
+        ("bench", "dev", ["requirements-build.txt", "requirements-dev.txt", "checkout"]),
+        ("dev", "bench", []),
+    ],
+)
+def test_what_charts_need_stands_between_the_program_and_the_tests(
+    checkout: Path, have: str, want: str, added: list[str]
+) -> None:
+    bash(checkout, f"setup_guard {have}")
+    _, _, calls = bash(checkout, f"setup_guard {want}")
+
+    assert installed(calls) == added
+
+
 @pytest.mark.parametrize("changed", ["pyproject.toml", *LOCKS])
 def test_a_changed_file_is_installed_again(checkout: Path, changed: str) -> None:
     bash(checkout, "setup_guard dev")
@@ -185,7 +203,8 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_place_to_get_it(lock
 
 
 @pytest.mark.parametrize(
-    "script", ["scripts/demo", "scripts/test", "scripts/lock", "scripts/lib/setup.sh", ".ci/run"]
+    "script",
+    ["scripts/bench", "scripts/demo", "scripts/test", "scripts/lock", "scripts/lib/setup.sh", ".ci/run"],
 )
 def test_a_script_is_well_formed(script: str) -> None:
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)

@@ -1,0 +1,85 @@
+"""What a run is to do: which variants, policies and measures, how often and how long.
+
+Owns the parameters and what --quick makes of them. All of them are printed with the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from benchmark import control, traffic
+from benchmark.variants import BY_NAME
+
+MATCHES = ("spread", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The parameters of a run. Times in seconds."""
+
+    rounds: int = 5
+    minutes: float = 40.0
+    policies: tuple[int, ...] = (1, 10, 100, 1_000, 10_000)
+    variants: tuple[str, ...] = tuple(BY_NAME)
+    measures: tuple[str, ...] = (*traffic.MEASURES, *control.MEASURES)
+    match: str = "spread"
+    flows: int = 200_000
+    seconds: float = 8.0
+    seconds_connecting: float = 1.5
+    seconds_streaming: float = 1.5
+    chains_at_most: int = 1_000
+    control_rounds: int = 3
+    compile_policies: int = 10_000
+    compile_sets: int = 2_000
+    start_policies: int = 100
+    starts: int = 5
+    reload_policies: int = 1_000
+    edits: int = 20
+    disturbance_policies: int = 10_000
+    disturbance_seconds: float = 5.0
+
+
+HELP = {
+    "rounds": "rounds over all variants",
+    "minutes": "time after which no further round begins",
+    "policies": "counts of policies",
+    "variants": "what is compared",
+    "measures": "what is measured",
+    "match": "policies that decide about the traffic: spread evenly over the list, or the last alone",
+    "flows": "flows or connections that one measurement makes at most",
+    "seconds": "what one flood may take; a slow variant sends fewer flows",
+    "seconds_connecting": "of each connect measurement",
+    "seconds_streaming": "of each throughput measurement",
+    "chains_at_most": "policies beyond which the ruleset with a chain per policy is left out",
+    "control_rounds": "rounds in which files, compiling and reloading are measured",
+    "compile_policies": "policies that are compiled",
+    "compile_sets": "network sets that they share",
+    "start_policies": "policies that the guard is started with",
+    "starts": "starts in a round",
+    "reload_policies": "policies, a file each, of which one is edited",
+    "edits": "edits in a round",
+    "disturbance_policies": "policies that are reloaded while the delay of verdicts is watched",
+    "disturbance_seconds": "how long it is watched while nothing is reloaded",
+}
+"""What each parameter means; times in seconds. Also the order of the command line."""
+
+
+def quick(plan: Plan) -> Plan:
+    """Return a plan that is done in two minutes: enough to see that all works, too little to believe a number."""
+    return replace(
+        plan,
+        rounds=1,
+        policies=(1, 100),
+        flows=30_000,
+        seconds=2.0,
+        seconds_connecting=0.7,
+        seconds_streaming=0.7,
+        control_rounds=1,
+        compile_policies=1_000,
+        compile_sets=200,
+        starts=1,
+        reload_policies=100,
+        edits=3,
+        disturbance_policies=200,
+        disturbance_seconds=1.0,
+    )
