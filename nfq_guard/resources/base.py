@@ -92,6 +92,17 @@ class Strict(BaseModel):
         return self
 
 
+class OmitEmpty(Strict):
+    """A mapping in which an empty text is a field that is not there, as Go's `omitempty` has it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value != ""}
+
+
 class OwnerReference(Strict):
     """Kubernetes' note of what owns an object."""
 

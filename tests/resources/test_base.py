@@ -8,7 +8,16 @@ import pytest
 from parts import errors_of, faults
 from pydantic import ValidationError
 
-from nfq_guard.resources.base import Finding, Metadata, Resource, Strict, bad_annotations, camel, duplicates
+from nfq_guard.resources.base import (
+    Finding,
+    Metadata,
+    OmitEmpty,
+    Resource,
+    Strict,
+    bad_annotations,
+    camel,
+    duplicates,
+)
 from nfq_guard.resources.fields import Integer, Text
 
 if TYPE_CHECKING:
@@ -61,6 +70,27 @@ def test_fields_may_be_given(case: str) -> None:
     part = Inner.model_validate(fields)
 
     assert (part.low, part.high_end) == expected
+
+
+class Loose(OmitEmpty):
+    """A part in which an empty text says nothing."""
+
+    word: Text = "default"
+    needed: Text
+
+
+EMPTY: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {
+    "as if it were not there": ({"word": "", "needed": "x"}, []),
+    "also where it is needed": ({"needed": ""}, [("needed", "missing")]),
+}
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_an_empty_text_is(case: str) -> None:
+    fields, expected = EMPTY[case]
+
+    assert faults(Loose, fields) == expected
+    assert Loose.model_validate({**fields, "needed": "x"}).word == "default"
 
 
 UNKNOWN: dict[str, dict[str, int]] = {
