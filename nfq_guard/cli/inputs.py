@@ -18,8 +18,11 @@ from nfq_guard.adapters.files import read_sources
 from nfq_guard.cli.reports import RefusedError, listed
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import load
+from nfq_guard.resources.fields import LONGEST_SHOWN
 from nfq_guard.resources.kinds import KINDS
+from nfq_guard.resources.paths import nodes
 from nfq_guard.resources.source import MAX_FILE_BYTES, Source
+from nfq_guard.resources.tree import MappingNode, Node, ScalarNode, read_documents
 from nfq_guard.store import edit
 from nfq_guard.store.edit import CannotEditError
 from nfq_guard.store.operations import Wanted
@@ -29,7 +32,7 @@ from nfq_guard.store.texts import TextFile
 from nfq_guard.store.values import same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nfq_guard.store.items import Item
 
@@ -112,7 +115,7 @@ def read_wanted(given: Given, *, check: bool = True) -> tuple[list[Wanted], list
     problems = [problem for problem in found if problem.severity is Severity.ERROR]
     bad = [problem for problem in problems if _is_undecodable(problem)]
     if bad and (check or any(problem.code == "yaml-syntax" for problem in bad)):
-        raise RefusedError(f"failed to execute command: {_said(bad)}")
+        raise RefusedError(f"failed to execute command: {_said(bad, sources)}")
     wanted = [each for source in sources for each in _wanted(source, given)]
     if not wanted and not problems and not given.skip_empty:
         what = "directory" if Path(given.filename).is_dir() else "file"
@@ -127,14 +130,30 @@ def _is_undecodable(problem: Problem) -> bool:
     )
 
 
-def _said(problems: Sequence[Problem]) -> str:
+def _said(problems: Sequence[Problem], sources: Sequence[Source]) -> str:
     texts = [
-        f"unknown resource type ({problem.kind}) and/or version: {problem}"
+        f"unknown resource type ({problem.kind}) and/or version ({_version_of(problem, sources)}): {problem}"
         if problem.code in {"unsupported-kind", "unsupported-version"}
         else str(problem)
         for problem in problems
     ]
     return texts[0] if len(texts) == 1 else listed(texts)
+
+
+def _version_of(problem: Problem, sources: Iterable[Source]) -> str:
+    """Return the apiVersion of the resource whose kind or version a problem is about."""
+    roots = (root for source in sources if source.name == problem.position.file for root in _roots(source))
+    for node in (node for root in roots for _, node in nodes(root) if isinstance(node, MappingNode)):
+        blamed, version = node.get(problem.field), node.get("apiVersion")
+        if blamed is None or (blamed.value.line, blamed.value.column) != problem.position[1:]:
+            continue
+        if version is not None and isinstance(version.value, ScalarNode):
+            return version.value.raw[:LONGEST_SHOWN]
+    return ""
+
+
+def _roots(source: Source) -> Iterable[Node]:
+    return read_documents(source).roots
 
 
 def _sources(given: Given) -> list[Source]:
@@ -143,7 +162,7 @@ def _sources(given: Given) -> list[Source]:
     sources, unreadable = read_sources([given.filename], recursive=given.recursive)
     bad = [problem for problem in unreadable if problem.code != "no-files"]
     if bad:
-        raise RefusedError(f"failed to execute command: {_said(bad)}")
+        raise RefusedError(f"failed to execute command: {_said(bad, ())}")
     return sources
 
 
