@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -32,7 +31,7 @@ from nfq_guard.store.texts import TextFile
 from nfq_guard.store.values import same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nfq_guard.store.items import Item
 
@@ -116,12 +115,22 @@ def read_wanted(given: Given, *, check: bool = True) -> tuple[list[Wanted], list
     bad = [problem for problem in problems if _is_undecodable(problem)]
     if bad and (check or any(problem.code == "yaml-syntax" for problem in bad)):
         raise RefusedError(f"failed to execute command: {_said(bad, sources)}")
-    wanted = [each for source in sources for each in _wanted(source, given)]
-    if not wanted and not problems and not given.skip_empty:
-        what = "directory" if Path(given.filename).is_dir() else "file"
-        raise RefusedError(f"no resources specified in {what} {given.filename}")
+    by_file = {source.name: list(_wanted(source, given)) for source in sources}
+    wanted = [each for items in by_file.values() for each in items]
+    if not given.skip_empty:
+        _refuse_empty(given, by_file, problems)
     fine = {(each.ref.kind, each.ref.name) for each in wanted if each.always_exists()}
     return wanted, [p for p in problems if not (p.code == "built-in" and (p.kind, p.name) in fine)]
+
+
+def _refuse_empty(given: Given, by_file: Mapping[str, Sequence[Wanted]], problems: Sequence[Problem]) -> None:
+    """Refuse a file without resources, also one of a folder, and a folder without files."""
+    blamed = {problem.position.file for problem in problems}
+    empty = next((name for name, items in by_file.items() if not items and name not in blamed), None)
+    if empty is not None:
+        raise RefusedError(f"no resources specified in file {STDIN if empty == _STDIN_NAME else empty}")
+    if not by_file:
+        raise RefusedError(f"no resources specified in directory {given.filename}")
 
 
 def _is_undecodable(problem: Problem) -> bool:

@@ -42,6 +42,15 @@ def test_an_empty_file_or_folder_is_refused_by_name(rules: Rules) -> None:
     assert read_wanted(given("rules", skip_empty=True)) == ([], [])
 
 
+def test_a_folder_with_an_empty_file_is_refused_by_that_file(rules: Rules) -> None:
+    rules.put("a.yaml", tier("a"))
+    rules.put("b.yaml", "# nothing\n")
+
+    with pytest.raises(RefusedError, match=r"no resources specified in file rules/b.yaml"):
+        read_wanted(given("rules"))
+    assert names(given("rules", skip_empty=True)) == ["a"]
+
+
 def test_a_file_that_is_not_there_is_refused(rules: Rules) -> None:
     with pytest.raises(
         RefusedError, match=r"^failed to execute command: none.yaml: error: cannot be read: no such"
