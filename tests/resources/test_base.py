@@ -93,6 +93,24 @@ def test_an_empty_text_is(case: str) -> None:
     assert Loose.model_validate({**fields, "needed": "x"}).word == "default"
 
 
+class Labelled(Strict):
+    """A part with a mapping of texts."""
+
+    order: Integer = 7
+    labels: dict[Text, Text] = {}  # noqa: RUF012 - pydantic copies defaults
+
+
+def test_null_leaves_a_field_as_it_is_and_is_the_empty_text_in_a_mapping_of_texts() -> None:
+    part = Labelled.model_validate({"Order": None, "labels": {"a": None, "b": "x"}})
+
+    assert (part.order, part.labels) == (7, {"a": "", "b": "x"})
+    assert Labelled.model_validate({"labels": None}).labels == {}
+
+
+def test_null_does_not_make_an_unknown_field_known() -> None:
+    assert faults(Labelled, {"colour": None}) == [("colour", "extra_forbidden")]
+
+
 UNKNOWN: dict[str, dict[str, int]] = {
     "middle": {"middle": 1},
     "high_end": {"high_end": 1},
