@@ -188,7 +188,8 @@ def _wanted(source: Source, given: Given) -> Iterator[Wanted]:
 
 def _placed(item: Item, namespace: str) -> Ref:
     """Return a resource's reference with the namespace of the command line."""
-    own = (item.raw.get("metadata") or {}).get("namespace")
+    own = item.data["metadata"].get("namespace")
+    own = own if isinstance(own, str) else ""
     if not KINDS[item.ref.kind].namespaced:
         if namespace:
             raise RefusedError(f"{item.ref.kind} is not namespaced")
@@ -216,8 +217,9 @@ def _as_written(piece: str, item: Item, data: dict[str, Any]) -> str | None:
     head, text = piece[: document.start], piece[document.start :]
     text = head + text.removeprefix("---").lstrip(" \r\n") if document.explicit else piece
     text = text.rstrip() + "\n"
+    wanted = item.without_implied(data)
     try:
-        text = text if same(item.raw, data) else edit.replace_part(text, (), data)
-        return text if same(edit.read_data(text), data) else None
+        text = text if same(item.raw, wanted) else edit.replace_part(text, (), wanted)
+        return text if same(edit.read_data(text), wanted) else None
     except CannotEditError:
         return None

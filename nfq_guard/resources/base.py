@@ -72,7 +72,7 @@ class Strict(BaseModel):
         for key, value in data.items():
             alias = folded.get(key.lower(), key) if isinstance(key, str) else key
             if value is not None or alias not in known:
-                exact[key if alias in data else alias] = value
+                exact[key if alias in data or alias in exact else alias] = value
         return exact
 
     @classmethod

@@ -139,7 +139,7 @@ def _policy_in(draft: Draft, tier: str) -> Ref | None:
     """Return a policy of a tier, None if it has none."""
     for ref in draft.refs():
         item = draft.get(ref) if "tier" in _spec_fields(ref.kind) else None
-        spec = item.raw.get("spec") if item is not None else None
+        spec = item.data.get("spec") if item is not None else None
         if isinstance(spec, dict) and spec.get("tier") == tier:
             return ref
     return None

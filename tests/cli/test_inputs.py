@@ -98,3 +98,23 @@ def test_what_is_wrong_is_told_unless_only_names_matter(rules: Rules) -> None:
         read_wanted(given("rules"))
     assert [each.ref.name for each in read_wanted(given("rules"), check=False)[0]] == ["eth0", "b"]
     assert [problem.field for problem in read_wanted(given("rules/a.yaml"))[1]] == ["spec.node"]
+
+
+def test_keys_in_other_letter_case_are_understood(rules: Rules) -> None:
+    rules.put("a.yaml", "APIVersion: projectcalico.org/v3\nKIND: NetworkSet\nMETADATA: {Name: a}\n")
+
+    (wanted,), problems = read_wanted(given("rules/a.yaml", namespace="b"))
+
+    assert problems == []
+    assert wanted.ref == ("NetworkSet", "b", "a")
+    assert wanted.data["metadata"] == {"name": "a", "namespace": "b"}
+
+
+def test_a_namespace_that_is_no_text_stops_nothing_that_does_not_check(rules: Rules) -> None:
+    rules.put("a.yaml", HEAD + "kind: NetworkSet\nmetadata: {name: a, namespace: {b: c}}\n")
+
+    (wanted,), _ = read_wanted(given("rules/a.yaml"), check=False)
+
+    assert wanted.ref == ("NetworkSet", "default", "a")
+    with pytest.raises(RefusedError, match="namespace"):
+        read_wanted(given("rules/a.yaml"))
