@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -18,8 +17,11 @@ from nfq_guard.adapters.files import read_sources
 from nfq_guard.cli.reports import RefusedError, listed
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import load
+from nfq_guard.resources.fields import LONGEST_SHOWN
 from nfq_guard.resources.kinds import KINDS
+from nfq_guard.resources.paths import nodes
 from nfq_guard.resources.source import MAX_FILE_BYTES, Source
+from nfq_guard.resources.tree import MappingNode, Node, ScalarNode, read_documents
 from nfq_guard.store import edit
 from nfq_guard.store.edit import CannotEditError
 from nfq_guard.store.operations import Wanted
@@ -29,7 +31,7 @@ from nfq_guard.store.texts import TextFile
 from nfq_guard.store.values import same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nfq_guard.store.items import Item
 
@@ -112,13 +114,23 @@ def read_wanted(given: Given, *, check: bool = True) -> tuple[list[Wanted], list
     problems = [problem for problem in found if problem.severity is Severity.ERROR]
     bad = [problem for problem in problems if _is_undecodable(problem)]
     if bad and (check or any(problem.code == "yaml-syntax" for problem in bad)):
-        raise RefusedError(f"failed to execute command: {_said(bad)}")
-    wanted = [each for source in sources for each in _wanted(source, given)]
-    if not wanted and not problems and not given.skip_empty:
-        what = "directory" if Path(given.filename).is_dir() else "file"
-        raise RefusedError(f"no resources specified in {what} {given.filename}")
+        raise RefusedError(f"failed to execute command: {_said(bad, sources)}")
+    by_file = {source.name: list(_wanted(source, given)) for source in sources}
+    wanted = [each for items in by_file.values() for each in items]
+    if not given.skip_empty:
+        _refuse_empty(given, by_file, problems)
     fine = {(each.ref.kind, each.ref.name) for each in wanted if each.always_exists()}
     return wanted, [p for p in problems if not (p.code == "built-in" and (p.kind, p.name) in fine)]
+
+
+def _refuse_empty(given: Given, by_file: Mapping[str, Sequence[Wanted]], problems: Sequence[Problem]) -> None:
+    """Refuse a file without resources, also one of a folder, and a folder without files."""
+    blamed = {problem.position.file for problem in problems}
+    empty = next((name for name, items in by_file.items() if not items and name not in blamed), None)
+    if empty is not None:
+        raise RefusedError(f"no resources specified in file {STDIN if empty == _STDIN_NAME else empty}")
+    if not by_file:
+        raise RefusedError(f"no resources specified in directory {given.filename}")
 
 
 def _is_undecodable(problem: Problem) -> bool:
@@ -127,14 +139,30 @@ def _is_undecodable(problem: Problem) -> bool:
     )
 
 
-def _said(problems: Sequence[Problem]) -> str:
+def _said(problems: Sequence[Problem], sources: Sequence[Source]) -> str:
     texts = [
-        f"unknown resource type ({problem.kind}) and/or version: {problem}"
+        f"unknown resource type ({problem.kind}) and/or version ({_version_of(problem, sources)}): {problem}"
         if problem.code in {"unsupported-kind", "unsupported-version"}
         else str(problem)
         for problem in problems
     ]
     return texts[0] if len(texts) == 1 else listed(texts)
+
+
+def _version_of(problem: Problem, sources: Iterable[Source]) -> str:
+    """Return the apiVersion of the resource whose kind or version a problem is about."""
+    roots = (root for source in sources if source.name == problem.position.file for root in _roots(source))
+    for node in (node for root in roots for _, node in nodes(root) if isinstance(node, MappingNode)):
+        blamed, version = node.get(problem.field), node.get("apiVersion")
+        if blamed is None or (blamed.value.line, blamed.value.column) != problem.position[1:]:
+            continue
+        if version is not None and isinstance(version.value, ScalarNode):
+            return version.value.raw[:LONGEST_SHOWN]
+    return ""
+
+
+def _roots(source: Source) -> Iterable[Node]:
+    return read_documents(source).roots
 
 
 def _sources(given: Given) -> list[Source]:
@@ -143,7 +171,7 @@ def _sources(given: Given) -> list[Source]:
     sources, unreadable = read_sources([given.filename], recursive=given.recursive)
     bad = [problem for problem in unreadable if problem.code != "no-files"]
     if bad:
-        raise RefusedError(f"failed to execute command: {_said(bad)}")
+        raise RefusedError(f"failed to execute command: {_said(bad, ())}")
     return sources
 
 
@@ -160,7 +188,8 @@ def _wanted(source: Source, given: Given) -> Iterator[Wanted]:
 
 def _placed(item: Item, namespace: str) -> Ref:
     """Return a resource's reference with the namespace of the command line."""
-    own = (item.raw.get("metadata") or {}).get("namespace")
+    own = item.data["metadata"].get("namespace")
+    own = own if isinstance(own, str) else ""
     if not KINDS[item.ref.kind].namespaced:
         if namespace:
             raise RefusedError(f"{item.ref.kind} is not namespaced")
@@ -188,8 +217,9 @@ def _as_written(piece: str, item: Item, data: dict[str, Any]) -> str | None:
     head, text = piece[: document.start], piece[document.start :]
     text = head + text.removeprefix("---").lstrip(" \r\n") if document.explicit else piece
     text = text.rstrip() + "\n"
+    wanted = item.without_implied(data)
     try:
-        text = text if same(item.raw, data) else edit.replace_part(text, (), data)
-        return text if same(edit.read_data(text), data) else None
+        text = text if same(item.raw, wanted) else edit.replace_part(text, (), wanted)
+        return text if same(edit.read_data(text), wanted) else None
     except CannotEditError:
         return None

@@ -15,6 +15,9 @@ from nfq_guard.store.draft import StoreError
 from nfq_guard.store.patches import PATCHES, PatchError
 from nfq_guard.store.values import Data, data_of
 
+_LIST_OF_OPERATIONS = "json"
+"""The one form of a patch that is no object; it says so itself."""
+
 
 @click.command(
     "patch",
@@ -43,7 +46,7 @@ def command(
 ) -> None:
     """Change fields of a resource; its comments and all other fields stay."""
     (ref,) = named_refs(kind, [name], namespace)
-    wanted = _read(patch)
+    wanted = _read(patch, form)
     try:
         modify(rules_of(config, flags), ref, lambda old: PATCHES[form](old, wanted))
     except InvalidRulesError as error:
@@ -53,10 +56,13 @@ def command(
     click.echo(f"Successfully patched 1 '{ref.kind}' resource")
 
 
-def _read(text: str) -> Data:
+def _read(text: str, form: str) -> Data:
     """Return a patch's data; its nulls say what is to go."""
     documents = read_documents(Source("--patch", text.encode("utf-8", "surrogateescape")))
     problems = [*map(str, documents.problems), *(fault.message for fault in documents.faults)]
     if problems or len(documents.roots) != 1:
         raise RefusedError(f"hit error: {listed(problems or ['the patch is empty'])}")
-    return data_of(documents.roots[0], nulls=True)
+    data = data_of(documents.roots[0], nulls=True)
+    if form != _LIST_OF_OPERATIONS and not isinstance(data, dict):
+        raise RefusedError(f"hit error: a {form} patch is an object with the fields to change")
+    return data

@@ -59,15 +59,20 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _exact_keys(cls, data: object) -> object:
-        """Take `Order` for `order` where that is all that differs, as Go's JSON decoder does."""
+        """Read keys and nulls as Go's JSON decoder does for a struct.
+
+        `Order` stands for `order` where that is all that differs, and null leaves a field
+        as it is. In a mapping of texts, which is no struct, null is the empty text.
+        """
         known = cls._aliases()
-        if not isinstance(data, dict) or data.keys() <= known.keys():
+        if not isinstance(data, dict) or (data.keys() <= known.keys() and None not in data.values()):
             return data
         folded = {alias.lower(): alias for alias in known}
         exact: dict[object, object] = {}
         for key, value in data.items():
             alias = folded.get(key.lower(), key) if isinstance(key, str) else key
-            exact[key if alias in data else alias] = value
+            if value is not None or alias not in known:
+                exact[key if alias in data or alias in exact else alias] = value
         return exact
 
     @classmethod
@@ -90,6 +95,17 @@ class Strict(BaseModel):
         if details:
             raise ValidationError.from_exception_data(type(self).__name__, details)
         return self
+
+
+class OmitEmpty(Strict):
+    """A mapping in which an empty text is a field that is not there, as Go's `omitempty` has it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value != ""}
 
 
 class OwnerReference(Strict):

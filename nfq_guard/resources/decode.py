@@ -121,13 +121,9 @@ def decode(model: type[Resource], subject: Subject) -> tuple[Resource | None, li
 
 
 def to_python(node: Node) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return a node as lists, dictionaries and scalars; keys whose value is null are not there.
-
-    In JSON, null leaves a field of a Go struct as it is.
-    """
+    """Return a node as lists, dictionaries and scalars."""
     if isinstance(node, MappingNode):
-        pairs = ((key, to_python(entry.value)) for key, entry in node.entries.items())
-        return {key: value for key, value in pairs if value is not None}
+        return {key: to_python(entry.value) for key, entry in node.entries.items()}
     if isinstance(node, SequenceNode):
         return [to_python(item) for item in node.items]
     return node.value if isinstance(node, ScalarNode) else None

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import model_validator
-
-from nfq_guard.resources.base import Finding, Resource
+from nfq_guard.resources.base import Finding, OmitEmpty, Resource
 from nfq_guard.resources.felix_bpf import BpfSettings
 from nfq_guard.resources.felix_dataplane import DataplaneSettings
 from nfq_guard.resources.felix_host import HostSettings, ProtoPort
@@ -52,16 +50,10 @@ EFFECTIVE = frozenset(
 """The fields of `spec` that change what this program does."""
 
 
-class FelixConfigurationSpec(HostSettings, DataplaneSettings, NetworkSettings, ProcessSettings, BpfSettings):
+class FelixConfigurationSpec(
+    HostSettings, DataplaneSettings, NetworkSettings, ProcessSettings, BpfSettings, OmitEmpty
+):
     """All settings. None, or the default given here, means that the resource does not set it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, data: object) -> object:
-        """Take an empty string for a setting that is not set, as Calico's `omitempty` does."""
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if value != ""}
 
 
 class FelixConfiguration(Resource):

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from nfq_guard.resources.base import Strict
 from nfq_guard.resources.felix_fields import (
-    AnyInterface,
     ConntrackTimeout,
     Duration,
     InterfaceFilter,
@@ -19,7 +18,21 @@ from nfq_guard.resources.felix_fields import (
     OnOff,
     Regex,
 )
-from nfq_guard.resources.fields import AddressOrCidr, Flag, Integer, RulePort, Text, at_least, one_of
+from nfq_guard.resources.fields import (
+    MAX_UINT16,
+    AddressOrCidr,
+    Flag,
+    Integer,
+    InterfaceName,
+    RulePort,
+    Text,
+    at_least,
+    between,
+    one_of,
+)
+
+MAX_MAGLEV = 3000
+"""Services, and endpoints of one, that Maglev's tables are ever made for."""
 
 
 class BpfConntrackTimeouts(Strict):
@@ -71,15 +84,15 @@ class BpfSettings(Strict):
     bpf_jit_hardening: Annotated[Text, one_of("Auto", "Strict")] | None = Field(
         default=None, alias="bpfJITHardening"
     )
-    bpf_kube_proxy_healthz_port: Integer | None = None
+    bpf_kube_proxy_healthz_port: Annotated[Integer, between(0, MAX_UINT16)] | None = None
     bpf_kube_proxy_iptables_cleanup_enabled: Flag | None = None
     bpf_kube_proxy_min_sync_period: Duration | None = None
     bpf_kube_proxy_endpoint_slices_enabled: Flag | None = None
     bpf_l3_iface_pattern: Regex | None = None
-    bpf_log_filters: dict[AnyInterface, Text] | None = None
+    bpf_log_filters: dict[InterfaceName, Text] | None = None
     bpf_log_level: Annotated[Text, one_of("Off", "Info", "Debug", any_case=True)] | None = None
-    bpf_maglev_max_endpoints_per_service: Integer | None = None
-    bpf_maglev_max_services: Integer | None = None
+    bpf_maglev_max_endpoints_per_service: Annotated[Integer, between(1, MAX_MAGLEV)] | None = None
+    bpf_maglev_max_services: Annotated[Integer, between(1, MAX_MAGLEV)] | None = None
     bpf_map_size_conntrack: Integer | None = None
     bpf_map_size_conntrack_cleanup_queue: Annotated[Integer, at_least(1)] | None = None
     bpf_map_size_conntrack_scaling: (

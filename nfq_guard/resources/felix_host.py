@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from nfq_guard.resources.base import Strict
+from nfq_guard.resources.base import OmitEmpty, Strict
 from nfq_guard.resources.felix_fields import (
     Dscp,
     Duration,
@@ -46,7 +46,7 @@ def _failsafe_protocol(value: object) -> Protocol:
     return parse_protocol(value)
 
 
-class ProtoPort(Strict):
+class ProtoPort(OmitEmpty):
     """A failsafe port. Without `net` it stands for every address."""
 
     protocol: Annotated[Protocol, BeforeValidator(_failsafe_protocol)]

@@ -17,7 +17,9 @@ from nfq_guard.resources.fields import Flag, Integer, Text, at_least, between, m
 class HealthTimeoutOverride(Strict):
     """How long one part of Felix may take to report."""
 
-    name: Annotated[Text, matching(r".+", "the name of a part of Felix")]
+    name: Annotated[
+        Text, matching(r"[a-zA-Z0-9_ -]+", "the name of a part of Felix: letters, digits, blanks, _ or -")
+    ]
     timeout: AnyDuration
 
 

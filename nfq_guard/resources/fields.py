@@ -184,12 +184,12 @@ def named(rule: Callable[[str], str | None], code: LiteralString = "bad-name") -
     return AfterValidator(check)
 
 
-def matching(pattern: str, expected: str, *, empty: bool = False) -> AfterValidator:
-    """Allow texts that a pattern matches whole, and the empty one if so said."""
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """Allow texts that a pattern matches whole."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
-        if (text or not empty) and not compiled.fullmatch(text):
+        if not compiled.fullmatch(text):
             refuse("bad-value", f"found {show(text)}, expected {expected}")
         return text
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from nfq_guard.resources.base import Finding, Resource, Strict, duplicates
+from nfq_guard.resources.base import Finding, OmitEmpty, Resource, duplicates
 from nfq_guard.resources.fields import Flag, Name, Number, SelectorText, Text, one_of
 from nfq_guard.resources.rules import (
     GLOBAL_ONLY,
@@ -34,7 +34,7 @@ STAGED_SET, STAGED_DELETE = "Set", "Delete"
 StagedAction = Annotated[Text, one_of(STAGED_SET, STAGED_DELETE, "Learn", "Ignore")]
 
 
-class PolicySpec(Strict):
+class PolicySpec(OmitEmpty):
     """What all kinds of policy share."""
 
     tier: Name = DEFAULT_TIER

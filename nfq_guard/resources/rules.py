@@ -16,7 +16,7 @@ from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import ICMP as ICMP_NUMBER
 from nfq_guard.model.flow import ICMPV6, TCP
-from nfq_guard.resources.base import Finding, Path, Strict, bad_annotations, duplicates
+from nfq_guard.resources.base import Finding, OmitEmpty, Path, Strict, bad_annotations, duplicates
 from nfq_guard.resources.fields import (
     AnyProtocol,
     Cidr,
@@ -40,6 +40,7 @@ MAX_NETS = 256
 MAX_PORTS = 50
 MAX_HTTP = 20
 MAX_SELECTOR = 1024
+MAX_HTTP_PATH = 1024
 
 _GLOBAL = "global("
 _GLOBAL_ALONE = re.compile(r"[ \t]*global\([ \t]*\)[ \t]*")
@@ -88,7 +89,7 @@ class HTTPMatch(Strict):
         return duplicates("methods", self.methods)
 
 
-class ServiceMatch(Strict):
+class ServiceMatch(OmitEmpty):
     """A Kubernetes service. There is none on a plain host, so such a rule never matches here."""
 
     name: Name | None = None
@@ -141,6 +142,9 @@ class EntityRule(Strict):
             yield from too_many(field, items, most)
         yield from duplicates("nets", self.nets)
         yield from duplicates("notNets", self.not_nets)
+        if self.service_accounts is not None:
+            for finding in duplicates("names", self.service_accounts.names):
+                yield finding._replace(path=("serviceAccounts", *finding.path))
         for field, text in (
             ("selector", self.selector),
             ("notSelector", self.not_selector),
@@ -254,6 +258,11 @@ class Rule(Strict):
         for field, items in (("methods", http.methods), ("paths", http.paths)):
             for finding in too_many(field, items, MAX_HTTP):
                 yield finding._replace(path=("http", *finding.path))
+        for index, path in enumerate(http.paths):
+            for field, text in (("exact", path.exact), ("prefix", path.prefix)):
+                if len(text) > MAX_HTTP_PATH:
+                    message = f"the path has {len(text)} characters, at most {MAX_HTTP_PATH} are allowed"
+                    yield Finding(("http", "paths", index, field), "too-long", message)
 
     def _icmp_findings(self) -> Iterator[Finding]:
         protocol = self.protocol

@@ -7,6 +7,7 @@ its events, so that a bomb is refused before it is unfolded. Must never know a r
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -137,20 +138,15 @@ def _text(source: Source) -> str:
     if len(source.data) > MAX_FILE_BYTES:
         message = f"the file has more than {MAX_FILE_BYTES} bytes, split it or remove what does not belong"
         raise _StopError(0, 0, "too-large", message)
-    if b"\0" in source.data:
-        before = source.data[: source.data.index(b"\0")]
-        raise _StopError(
-            before.count(b"\n") + 1,
-            0,
-            "not-text",
-            "found a NUL byte, expected UTF-8 text: is this a binary file?",
-        )
+    data = source.data.removeprefix(codecs.BOM_UTF8)
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise _not_text(data, nul, "found a NUL byte, expected UTF-8 text: is this a binary file?")
     try:
-        text = source.data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        line = source.data.count(b"\n", 0, error.start) + 1
-        message = f"found the byte 0x{source.data[error.start]:02x}, expected UTF-8 text"
-        raise _StopError(line, 0, "not-text", message) from None
+        message = f"found the byte 0x{data[error.start]:02x}, expected UTF-8 text"
+        raise _not_text(data, error.start, message) from None
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
         line, column = _place(text, bad.start())
@@ -158,6 +154,12 @@ def _text(source: Source) -> str:
             line, column, "not-text", f"found the control character U+{ord(bad[0]):04X}, expected text"
         )
     return text
+
+
+def _not_text(data: bytes, offset: int, message: str) -> _StopError:
+    before = data[:offset].decode(errors="replace")
+    line, column = _place(before, len(before))
+    return _StopError(line, column, "not-text", message)
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:

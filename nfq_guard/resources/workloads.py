@@ -6,13 +6,14 @@ Calico's Go code are made (calico-semantics 1.0). Must never ask whether one exi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from nfq_guard.model.addresses import Net, parse_address, parse_net
 from nfq_guard.resources import names
-from nfq_guard.resources.base import Finding, Resource, Strict
+from nfq_guard.resources.base import Finding, OmitEmpty, Resource, Strict
 from nfq_guard.resources.endpoints import WILDCARD
 from nfq_guard.resources.fields import (
     MAX_UINT16,
@@ -21,6 +22,7 @@ from nfq_guard.resources.fields import (
     AnyProtocol,
     Integer,
     Name,
+    PortName,
     PortNumber,
     Text,
     address_of,
@@ -34,8 +36,17 @@ from nfq_guard.resources.fields import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MAC = r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}(?:(?:[0-9A-Fa-f]{2}\1){2})?[0-9A-Fa-f]{2}"
-_MAC_DOTS = r"(?:[0-9A-Fa-f]{4}\.){2,3}[0-9A-Fa-f]{4}"
+_MAC = re.compile(
+    r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1)*[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.)+[0-9A-Fa-f]{4}"
+)
+_MAC_DIGITS = frozenset({12, 16, 40})
+"""Of Ethernet, EUI-64 and InfiniBand, as Go's net.ParseMAC."""
+
+
+def _mac(text: str) -> str:
+    if not _MAC.fullmatch(text) or sum(char.isalnum() for char in text) not in _MAC_DIGITS:
+        refuse("bad-value", f"found {show(text)}, expected a MAC address")
+    return text
 
 
 def _single(text: str) -> str:
@@ -49,22 +60,24 @@ def _networks(texts: tuple[str, ...]) -> list[Net]:
     return [parse_net(text, bare=True, host_bits=True) for text in texts]
 
 
-def _optional_address(text: str) -> str:
+def _address_or_masked_net(text: str) -> str:
     try:
-        parse_address(text or "0.0.0.0")  # noqa: S104 - stands for nothing given
+        parse_net(text, bare=True)
     except ValueError:
         refuse("bad-address", f"found {show(text)}, expected an IPv4 or IPv6 address")
     return text
 
 
-class WorkloadEndpointPort(Strict):
+class WorkloadEndpointPort(OmitEmpty):
     """A name for a port of a workload, or a port of the host that leads to it."""
 
-    name: Annotated[Text, named(lambda text: names.port_name(text) if text else None)] = ""
+    name: PortName = ""
     protocol: AnyProtocol
     port: PortNumber
     host_port: Annotated[Integer, between(0, MAX_UINT16)] = 0
-    host_ip: Annotated[Text, AfterValidator(_optional_address)] = Field(default="", alias="hostIP")
+    host_ip: Annotated[Text, AfterValidator(_address_or_masked_net)] | None = Field(
+        default=None, alias="hostIP"
+    )
 
     def findings(self) -> Iterator[Finding]:
         """Check that the protocol has ports, and that the port is good for something."""
@@ -89,26 +102,25 @@ class IPNAT(Strict):
             yield Finding(("externalIP",), "conflict", "internalIP and externalIP are of different families")
 
 
-class WorkloadEndpointSpec(Strict):
+class WorkloadEndpointSpec(OmitEmpty):
     """Whose interface it is, and what is behind it."""
 
-    orchestrator: Text = ""
-    workload: Text = ""
-    node: Text = ""
+    orchestrator: Name = ""
+    workload: Name = ""
+    node: Name = ""
     container_id: Annotated[
-        Text,
-        matching(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", "letters, digits and inner '-'", empty=True),
+        Text, matching(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", "letters, digits and inner '-'")
     ] = Field(default="", alias="containerID")
-    pod: Text = ""
-    endpoint: Text = ""
-    service_account_name: Text = ""
+    pod: Name = ""
+    endpoint: Name = ""
+    service_account_name: Name = ""
     ip_networks: tuple[Annotated[AddressOrCidr, AfterValidator(_single)], ...] = ()
     ip_nats: tuple[IPNAT, ...] = Field(default=(), alias="ipNATs")
     ipv4_gateway: Annotated[Text, address_of(4)] = ""
     ipv6_gateway: Annotated[Text, address_of(6)] = ""
     profiles: tuple[Name, ...] = ()
     interface_name: Annotated[Text, named(lambda text: None if text == WILDCARD else names.interface(text))]
-    mac: Annotated[Text, matching(rf"{_MAC}|{_MAC_DOTS}", "a MAC address", empty=True)] = ""
+    mac: Annotated[Text, AfterValidator(_mac)] = ""
     ports: tuple[WorkloadEndpointPort, ...] = ()
     allow_spoofed_source_prefixes: tuple[AddressOrCidr, ...] = ()
     qos_controls: dict[Text, Any] | None = None

@@ -15,6 +15,7 @@ from nfq_guard.resources.kinds import KINDS
 from nfq_guard.resources.scalars import PlainScalar
 from nfq_guard.resources.tree import MappingNode, Node, ScalarNode, SequenceNode
 from nfq_guard.store.refs import Ref, ref_of
+from nfq_guard.store.spelling import spelled, spelled_like
 from nfq_guard.store.values import data_of
 
 if TYPE_CHECKING:
@@ -40,16 +41,27 @@ class Item:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Return the whole resource, the envelope first."""
-        whole: dict[str, Any] = {**self.implied, **self.raw}
+        """Return the whole resource as Calico spells it, the envelope first, name and namespace as text."""
+        whole: dict[str, Any] = {**self.implied, **spelled(self.ref.kind, self.raw)}
+        whole["metadata"] = {**whole["metadata"], **self._texts(whole["metadata"])}
         head: dict[str, Any] = {
             key: whole.pop(key) for key in ("apiVersion", "kind", "metadata") if key in whole
         }
         return {**head, **whole}
 
     def without_implied(self, data: dict[str, Data]) -> dict[str, Data]:
-        """Return a new version of the resource as it can stand in the same place."""
-        return {key: value for key, value in data.items() if self.implied.get(key) != value}
+        """Return a new version of the resource as it can stand in the same place: what is as before stays so."""
+        own = {key: value for key, value in data.items() if self.implied.get(key) != value}
+        before = spelled(self.ref.kind, self.raw)["metadata"]
+        texts = self._texts(before).items()
+        kept = {key: before[key] for key, text in texts if own["metadata"].get(key) == text}
+        own["metadata"] = {**own["metadata"], **kept}
+        return spelled_like(self.ref.kind, own, self.raw)
+
+    def _texts(self, metadata: dict[str, Any]) -> dict[str, str]:
+        """Return the name and the namespace, where they are something else in the file: a number or a flag."""
+        texts = {"name": self.ref.name, "namespace": self.ref.namespace or ""}
+        return {key: text for key, text in texts.items() if isinstance(metadata.get(key), (int, float))}
 
 
 class _Around(NamedTuple):

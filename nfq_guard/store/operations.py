@@ -124,7 +124,8 @@ def delete_all(draft: Draft, refs: Sequence[Ref], *, skip_missing: bool = False)
 def _delete(draft: Draft, ref: Ref, *, skip_missing: bool) -> str | None:
     if draft.get(ref) is None:
         if ref in BUILT_IN:
-            return f"operation delete is not supported on {ref}: it always exists"
+            what = f"Cannot delete {ref.name} {ref.kind.lower()}"
+            return f"operation delete is not supported on {ref}: {what}: it always exists"
         return None if skip_missing else missing_error(ref)
     if ref.kind == "Tier" and ref not in BUILT_IN and (policy := _policy_in(draft, ref.name)):
         return (
@@ -138,7 +139,7 @@ def _policy_in(draft: Draft, tier: str) -> Ref | None:
     """Return a policy of a tier, None if it has none."""
     for ref in draft.refs():
         item = draft.get(ref) if "tier" in _spec_fields(ref.kind) else None
-        spec = item.raw.get("spec") if item is not None else None
+        spec = item.data.get("spec") if item is not None else None
         if isinstance(spec, dict) and spec.get("tier") == tier:
             return ref
     return None

@@ -1,7 +1,7 @@
 """Resources as plain data: dictionaries, lists, text, numbers and booleans, as JSON has them.
 
 Owns the way from a file's tree to that data and when two data are the same. Must never
-know what a field means.
+know what a field means, but for those that are mappings of texts.
 """
 
 from __future__ import annotations
@@ -20,18 +20,29 @@ Steps = tuple[str | int, ...]
 """Keys and indices that lead from a document to a part of it."""
 
 
+_TEXTS = frozenset({"annotations", "bpfLogFilters", "labels", "labelsToApply"})
+"""Mappings of texts: to Calico's decoder, null there is the empty text, and its key is there."""
+
+
 def data_of(node: Node, *, nulls: bool = False) -> Data:
-    """Return a node's data; keys whose value is null are left out, as Calico's decoder sees them.
+    """Return a node's data; fields whose value is null are left out, as Calico's decoder sees them.
 
     With `nulls` they stay: in a merge patch a null says that something goes.
     """
     if isinstance(node, MappingNode):
-        pairs = ((key, data_of(entry.value, nulls=nulls)) for key, entry in node.entries.items())
+        pairs = ((key, _value_of(key, entry.value, nulls=nulls)) for key, entry in node.entries.items())
         return {key: value for key, value in pairs if nulls or value is not None}
     if isinstance(node, SequenceNode):
         return [data_of(item, nulls=nulls) for item in node.items]
     value = node.value if isinstance(node, ScalarNode) else None
     return _finite(value) if isinstance(value, PlainScalar) else value
+
+
+def _value_of(key: str, node: Node, *, nulls: bool) -> Data:
+    if nulls or key not in _TEXTS or not isinstance(node, MappingNode):
+        return data_of(node, nulls=nulls)
+    values = data_of(node, nulls=True)
+    return {name: "" if value is None else value for name, value in values.items()}
 
 
 def _finite(scalar: PlainScalar) -> bool | float | str:

@@ -82,13 +82,24 @@ def test_an_apply_that_mends_the_rules_is_taken(rules: Rules) -> None:
     assert rules.files() == {"bad.yaml": endpoint("eth9")}
 
 
+UNKNOWN = "failed to execute command: unknown resource type"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ("kind: [", "failed to execute command: <stdin>:"),
         (
             HEAD + "kind: IPPool\nmetadata: {name: a}\n",
-            "failed to execute command: unknown resource type (IPPool) and/or version",
+            f"{UNKNOWN} (IPPool) and/or version (projectcalico.org/v3): <stdin>:2:7: error:",
+        ),
+        (
+            HEAD.replace("v3", "v1") + "kind: Tier\nmetadata: {name: a}\n",
+            f"{UNKNOWN} (Tier) and/or version (projectcalico.org/v1): <stdin>:1:13: error:",
+        ),
+        (
+            "kind: IPPool\nmetadata: {name: a}\n",
+            f"{UNKNOWN} (IPPool) and/or version (): <stdin>:1:7: error:",
         ),
         (
             tier("a") + "  colour: blue\n",

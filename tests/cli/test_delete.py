@@ -74,7 +74,10 @@ def test_the_rules_never_become_a_folder_without_files(rules: Rules) -> None:
         (("tier", "x", "-n", "y"), "Tier is not namespaced\n"),
         (
             ("tier", "default"),
-            "Failed to delete 'Tier' resource: operation delete is not supported on Tier(default): it always exists\n",
+            (
+                "Failed to delete 'Tier' resource: operation delete is not supported on Tier(default): "
+                "Cannot delete default tier: it always exists\n"
+            ),
         ),
     ],
 )

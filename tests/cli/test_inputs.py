@@ -42,6 +42,15 @@ def test_an_empty_file_or_folder_is_refused_by_name(rules: Rules) -> None:
     assert read_wanted(given("rules", skip_empty=True)) == ([], [])
 
 
+def test_a_folder_with_an_empty_file_is_refused_by_that_file(rules: Rules) -> None:
+    rules.put("a.yaml", tier("a"))
+    rules.put("b.yaml", "# nothing\n")
+
+    with pytest.raises(RefusedError, match=r"no resources specified in file rules/b.yaml"):
+        read_wanted(given("rules"))
+    assert names(given("rules", skip_empty=True)) == ["a"]
+
+
 def test_a_file_that_is_not_there_is_refused(rules: Rules) -> None:
     with pytest.raises(
         RefusedError, match=r"^failed to execute command: none.yaml: error: cannot be read: no such"
@@ -89,3 +98,23 @@ def test_what_is_wrong_is_told_unless_only_names_matter(rules: Rules) -> None:
         read_wanted(given("rules"))
     assert [each.ref.name for each in read_wanted(given("rules"), check=False)[0]] == ["eth0", "b"]
     assert [problem.field for problem in read_wanted(given("rules/a.yaml"))[1]] == ["spec.node"]
+
+
+def test_keys_in_other_letter_case_are_understood(rules: Rules) -> None:
+    rules.put("a.yaml", "APIVersion: projectcalico.org/v3\nKIND: NetworkSet\nMETADATA: {Name: a}\n")
+
+    (wanted,), problems = read_wanted(given("rules/a.yaml", namespace="b"))
+
+    assert problems == []
+    assert wanted.ref == ("NetworkSet", "b", "a")
+    assert wanted.data["metadata"] == {"name": "a", "namespace": "b"}
+
+
+def test_a_namespace_that_is_no_text_stops_nothing_that_does_not_check(rules: Rules) -> None:
+    rules.put("a.yaml", HEAD + "kind: NetworkSet\nmetadata: {name: a, namespace: {b: c}}\n")
+
+    (wanted,), _ = read_wanted(given("rules/a.yaml"), check=False)
+
+    assert wanted.ref == ("NetworkSet", "default", "a")
+    with pytest.raises(RefusedError, match="namespace"):
+        read_wanted(given("rules/a.yaml"))

@@ -84,3 +84,11 @@ def test_one_that_does_not_exist_is_an_error(rules: Rules) -> None:
 
 def test_overwriting_and_removing_together_are_wrong_usage(rules: Rules) -> None:
     assert rules.run("label", "hep", "x", "a=b", "--overwrite", "--remove").code == 2
+
+
+def test_the_rest_of_the_file_stays_as_it_is_written(rules: Rules) -> None:
+    text = "Kind: NetworkSet\napiVersion: projectcalico.org/v3\nMetadata:\n  name: 12\n  namespace: 7\n"
+    rules.put("a.yaml", text)
+
+    assert rules.run("label", "netset", "12", "x=z", "-n", "7").code == 0
+    assert rules.files() == {"a.yaml": text + "  labels:\n    x: z\n"}

@@ -54,8 +54,13 @@ def test_what_always_exists_is_declared_by_its_first_patch(rules: Rules) -> None
         ),
         (
             ("eth0", "-p", "[1]"),
-            "hit error: HostEndpoint(eth0) cannot change its apiVersion, kind, name or namespace\n",
+            "hit error: a strategic patch is an object with the fields to change\n",
         ),
+        (
+            ("eth0", "-t", "merge", "-p", "node"),
+            "hit error: a merge patch is an object with the fields to change\n",
+        ),
+        (("eth0", "-t", "json", "-p", "{}"), "hit error: a JSON patch is a list of operations\n"),
         (
             ("eth0", "-t", "json", "-p", '[{"op": "remove", "path": "/spec/x"}]'),
             "hit error: operation 0: there is nothing at /spec/x\n",

@@ -8,7 +8,16 @@ import pytest
 from parts import errors_of, faults
 from pydantic import ValidationError
 
-from nfq_guard.resources.base import Finding, Metadata, Resource, Strict, bad_annotations, camel, duplicates
+from nfq_guard.resources.base import (
+    Finding,
+    Metadata,
+    OmitEmpty,
+    Resource,
+    Strict,
+    bad_annotations,
+    camel,
+    duplicates,
+)
 from nfq_guard.resources.fields import Integer, Text
 
 if TYPE_CHECKING:
@@ -61,6 +70,45 @@ def test_fields_may_be_given(case: str) -> None:
     part = Inner.model_validate(fields)
 
     assert (part.low, part.high_end) == expected
+
+
+class Loose(OmitEmpty):
+    """A part in which an empty text says nothing."""
+
+    word: Text = "default"
+    needed: Text
+
+
+EMPTY: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {
+    "as if it were not there": ({"word": "", "needed": "x"}, []),
+    "also where it is needed": ({"needed": ""}, [("needed", "missing")]),
+}
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_an_empty_text_is(case: str) -> None:
+    fields, expected = EMPTY[case]
+
+    assert faults(Loose, fields) == expected
+    assert Loose.model_validate({**fields, "needed": "x"}).word == "default"
+
+
+class Labelled(Strict):
+    """A part with a mapping of texts."""
+
+    order: Integer = 7
+    labels: dict[Text, Text] = {}  # noqa: RUF012 - pydantic copies defaults
+
+
+def test_null_leaves_a_field_as_it_is_and_is_the_empty_text_in_a_mapping_of_texts() -> None:
+    part = Labelled.model_validate({"Order": None, "labels": {"a": None, "b": "x"}})
+
+    assert (part.order, part.labels) == (7, {"a": "", "b": "x"})
+    assert Labelled.model_validate({"labels": None}).labels == {}
+
+
+def test_null_does_not_make_an_unknown_field_known() -> None:
+    assert faults(Labelled, {"colour": None}) == [("colour", "extra_forbidden")]
 
 
 UNKNOWN: dict[str, dict[str, int]] = {

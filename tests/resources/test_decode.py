@@ -270,10 +270,10 @@ def test_a_subject_tells_about_itself() -> None:
     assert (at_key.position, at_key.severity) == (Position("x.yaml", 2, 3), Severity.WARNING)
 
 
-def test_a_tree_as_data_has_no_keys_without_value() -> None:
+def test_a_tree_as_data_keeps_its_nulls() -> None:
     data = to_python(subject_of("{a: ~, b: {c: null}, d: [~, 'x', {e: }], f: ''}").node)
 
-    assert data == {"b": {}, "d": [None, "x", {}], "f": ""}
+    assert data == {"a": None, "b": {"c": None}, "d": [None, "x", {"e": None}], "f": ""}
 
 
 def test_unquoted_values_come_with_what_the_file_shows() -> None:

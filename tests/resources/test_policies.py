@@ -50,6 +50,27 @@ def test_a_policy_without_anything_is_one_of_the_default_tier_for_all_endpoints(
     assert (spec.do_not_track, spec.pre_dnat, spec.apply_on_forward) == (False, False, False)
 
 
+def test_empty_texts_of_a_policy_say_nothing() -> None:
+    spec = spec_of(
+        {
+            **dict.fromkeys(("tier", "selector", "namespaceSelector", "serviceAccountSelector"), ""),
+            "ingress": [{"action": "Allow", "source": {"selector": "", "notSelector": ""}}],
+        }
+    )
+
+    assert spec == spec_of({"ingress": ALLOW})
+
+
+@pytest.mark.parametrize("kind", ["StagedGlobalNetworkPolicy", "StagedNetworkPolicy"])
+def test_an_empty_staged_action_is_set(kind: str) -> None:
+    document = {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": "p"}}
+    data = json.dumps({**document, "spec": {"stagedAction": "", "selector": "all()"}}).encode()
+    inventory = load_or_raise([Source("policy.json", data)])
+    (staged,) = inventory.staged_global_network_policies or inventory.staged_network_policies
+
+    assert staged.value.spec.staged_action == "Set"
+
+
 def test_every_field_of_a_rule_is_decoded() -> None:
     side = {
         "nets": ["10.0.0.0/8"],

@@ -117,8 +117,8 @@ POLICIES_ONLY: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         [("destination.notPorts", "conflict")],
     ),
     "services without a service": (
-        {"destination": {"services": {}}},
-        [("destination.services", "missing-field")],
+        {"destination": {"services": {}}, "source": {"services": {"name": "", "namespace": "shop"}}},
+        [("source.services", "missing-field"), ("destination.services", "missing-field")],
     ),
     "a net too many": ({"source": {"nets": NETS}}, [("source.nets", "too-many-items")]),
     "a port too many": (
@@ -128,6 +128,14 @@ POLICIES_ONLY: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "an HTTP path too many": (
         {"http": {"paths": [{"exact": f"/{number}"} for number in range(21)]}},
         [("http.paths", "too-many-items")],
+    ),
+    "an HTTP path that is too long": (
+        {"http": {"paths": [{"exact": "/" + "x" * 1023}, {"prefix": "/" + "x" * 1024}]}},
+        [("http.paths[1].prefix", "too-long")],
+    ),
+    "a service account twice": (
+        {"source": {"serviceAccounts": {"names": ["a", "b", "a"]}}},
+        [("source.serviceAccounts.names[2]", "duplicate-item")],
     ),
     "a net twice": ({"source": {"notNets": NETS[:2] + NETS[:1]}}, [("source.notNets[2]", "duplicate-item")]),
     "a character too many": (
@@ -198,7 +206,8 @@ PARTS: dict[str, tuple[type[Any], dict[str, Any], list[tuple[str, str]]]] = {
         [("methods[2]", "duplicate-item")],
     ),
     "HTTP methods in other letter case": (HTTPMatch, {"methods": ["GET", "get"]}, []),
-    "an empty name of a service": (ServiceMatch, {"name": ""}, [("name", "bad-name")]),
+    "an empty name of a service, which is none": (ServiceMatch, {"name": "", "namespace": ""}, []),
+    "a name that no service can have": (ServiceMatch, {"name": "Web"}, [("name", "bad-name")]),
     "a service's namespace alone": (ServiceMatch, {"namespace": "a"}, []),
     "a bad selector of service accounts": (
         ServiceAccountMatch,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nfq_guard.resources.decode import to_python
 from nfq_guard.resources.scalars import PlainScalar
 from nfq_guard.resources.source import MAX_DEPTH, Source
@@ -80,3 +82,19 @@ def test_places_count_characters_not_bytes() -> None:
 
     assert root.column == 1
     assert root.get("ä").value.get("b").value.column == 9  # type: ignore[attr-defined]
+
+
+NO_TEXT: dict[str, tuple[bytes, tuple[int, int]]] = {
+    "a NUL byte": (b"a: 1\nb\xc3\xa9: \0", (2, 5)),
+    "a byte that begins no character": ("\ufeffa: 1\nb: é\n".encode() + b"c: \xe9\n", (3, 4)),
+    "a character that ends early": (b"a: \xc3", (1, 4)),
+    "a control character": (b"a: 1\r\nb: \x07", (2, 4)),
+}
+
+
+@pytest.mark.parametrize("case", NO_TEXT)
+def test_what_is_no_text_is_told_at_its_place(case: str) -> None:
+    data, place = NO_TEXT[case]
+    (problem,) = read_documents(Source("t.yaml", data)).problems
+
+    assert (problem.code, (problem.position.line, problem.position.column)) == ("not-text", place)

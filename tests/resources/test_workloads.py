@@ -14,7 +14,7 @@ NAT = {"internalIP": "10.0.0.1", "externalIP": "192.0.2.1"}
 SPECS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "an interface alone": ({}, []),
     "every interface": ({"interfaceName": "*"}, []),
-    "no interface": ({"interfaceName": ""}, [("interfaceName", "bad-name")]),
+    "no interface": ({"interfaceName": ""}, [("interfaceName", "missing")]),
     "single addresses of both families": (
         {"ipNetworks": ["10.0.0.1", "10.0.0.2/32", "fd00::1/128", "fd00::2"]},
         [],
@@ -34,7 +34,23 @@ SPECS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         {"ipv4Gateway": "fe80::1", "ipv6Gateway": "169.254.1.1"},
         [("ipv4Gateway", "bad-address"), ("ipv6Gateway", "bad-address")],
     ),
-    "a container without name": ({"containerID": ""}, []),
+    "empty texts, which are not there": (
+        {
+            **dict.fromkeys(
+                ("orchestrator", "workload", "node", "pod", "endpoint", "serviceAccountName"), ""
+            ),
+            **dict.fromkeys(("containerID", "mac", "ipv4Gateway", "ipv6Gateway"), ""),
+        },
+        [],
+    ),
+    "names that none can have": (
+        {"orchestrator": "K8s", "workload": "a_b", "node": "-", "pod": "a..b", "endpoint": "eth 0"},
+        [(field, "bad-name") for field in ("orchestrator", "workload", "node", "pod", "endpoint")],
+    ),
+    "a service account that none can have": (
+        {"serviceAccountName": "a/b"},
+        [("serviceAccountName", "bad-name")],
+    ),
     "a container of one letter": ({"containerID": "a"}, []),
     "a container that begins with a dash": ({"containerID": "-a"}, [("containerID", "bad-value")]),
     "profiles twice": ({"profiles": ["a", "a"]}, []),
@@ -55,8 +71,12 @@ MACS = {
     "0011.2233.4455": True,
     "00:11:22:33:44:55:66:77": True,
     "0011.2233.4455.6677": True,
+    ":".join(["00"] * 20): True,
+    ".".join(["0000"] * 10): True,
     "": True,
     "00:11:22:33:44:55:66": False,
+    ":".join(["00"] * 19): False,
+    "0011.2233.4455.6677.8899": False,
     "00:11-22:33:44:55": False,
     "001122334455": False,
     "00:11:22:33:44:5g": False,
@@ -75,7 +95,11 @@ PORTS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "both, and an address": ({"name": "web", "hostPort": 80, "hostIP": "fd00::1"}, []),
     "neither": ({}, [("", "missing-field")]),
     "neither, written out": ({"name": "", "hostPort": 0, "hostIP": ""}, [("", "missing-field")]),
-    "a net of the host": ({"name": "web", "hostIP": "10.0.0.0/8"}, [("hostIP", "bad-address")]),
+    "a net of the host": ({"name": "web", "hostIP": "10.0.0.0/8"}, []),
+    "a net of the host with bits behind it": (
+        {"name": "web", "hostIP": "10.0.0.1/8"},
+        [("hostIP", "bad-address")],
+    ),
     "a name that is a number": ({"name": "80"}, [("name", "bad-name")]),
     "a protocol without ports": ({"name": "web", "protocol": 1}, [("protocol", "bad-protocol")]),
 }

@@ -40,6 +40,16 @@ def test_numbers_are_names_as_text() -> None:
     (item,) = read(HEAD + "kind: NetworkSet\nmetadata: {name: 12, namespace: yes}\n")
 
     assert item.ref == ("NetworkSet", "true", "12")
+    assert item.data["metadata"] == {"name": "12", "namespace": "true"}
+    assert item.without_implied(item.data) == item.raw
+
+
+def test_letter_case_of_keys_does_not_matter() -> None:
+    (item,) = read("APIVersion: projectcalico.org/v3\nKind: Tier\nMETADATA: {Name: a}\n")
+
+    assert item.ref == ("Tier", None, "a")
+    assert item.data["metadata"] == {"name": "a"}
+    assert item.without_implied(item.data) == item.raw
 
 
 def test_what_is_no_resource_is_left_out() -> None:

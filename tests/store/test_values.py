@@ -26,6 +26,15 @@ def test_a_key_without_value_is_not_there_but_an_item_is() -> None:
     assert read("{a: null, b: [null, 1]}") == {"b": [None, 1]}
 
 
+def test_a_label_without_value_is_there_with_the_empty_text() -> None:
+    assert read("{labels: {a: , b: x}, spec: {labelsToApply: {c: ~}, order: ~}}") == {
+        "labels": {"a": "", "b": "x"},
+        "spec": {"labelsToApply": {"c": ""}},
+    }
+    assert read("{labels: ~}") == {}
+    assert read("{labels: {a: null}}", nulls=True) == {"labels": {"a": None}}
+
+
 def test_a_patch_keeps_its_nulls() -> None:
     assert read("{a: null}", nulls=True) == {"a": None}
 
