@@ -189,6 +189,7 @@ UNKNOWN = {
     "{tier: 1}": "unknown field; known here: defaultAction, order",
     "{Default_Action: Deny}": "unknown field; did you mean defaultAction?",
     "{order: 1, Order: 2}": "unknown field; did you mean order?",
+    "{ORDER: 1, Order: 2}": "unknown field; did you mean order?",
 }
 
 
