@@ -6,8 +6,12 @@ checked by kernel/plan.py, everything else here is a number.
 A base chain's only rule jumps to a regular chain, which a reload may change. Ahead of
 a base chain that queues, on the same hook, another takes our bits off packets: whoever
 set them (a local program's SO_MARK, another table, the output side of loopback), it was
-not the worker. Where a stage before NAT stands, it does so for all packets, and what is
-found later is its own.
+not the worker. Where a stage before NAT stands, it does so for all packets.
+
+What a stage before NAT said, the later ones read off the connection's mark, together with
+the generation: a packet's mark is saved and restored by others, whole, and would go on
+saying what policy said long ago. Only an untracked packet has it in its own mark: nothing
+can be saved of it.
 
 The worker allows by "repeat" with a code in the packet mark: the kernel runs the base
 chain once more, which takes the code off again and writes the generation into `ct mark`.
@@ -22,7 +26,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.kernel.marks import REFUSED, Code
+from nfq_guard.kernel.marks import REFUSED, Code, Stamp
 from nfq_guard.kernel.plan import EstablishedFlows, FailMode, QueueTarget, Section
 from nfq_guard.kernel.text import Chain, replaced, starting_with
 
@@ -116,13 +120,18 @@ class Rules:
         yield "classify_forward", self._classify_forward()
 
     def _pre_dnat(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "unmark_pre_dnat", self._unmark_pre_dnat()
+        yield "pass_pre_dnat", self._note(Stamp.PASSED)
+        yield "spare_pre_dnat", self._note(Stamp.SPARED)
+        yield "answer_pre_dnat", self._answer_pre_dnat()
         yield "guard_pre_dnat", self._guard_pre_dnat()
-        yield "classify_pre_dnat", self._classify_pre_dnat()
+        yield "classify_pre_dnat", iter((f"{self._before_nat()}goto guard_pre_dnat",))
 
     def _untracked_in(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "guard_untracked_in", self._guard_untracked_in()
         yield "classify_untracked_in", iter((self._stray, "iifname @exempt_in goto guard_untracked_in"))
-        yield "untrack_in", iter((f"{self._has(Code.SPARED)} notrack",))
+        yield "exempt", self._exempt()
+        yield "untrack_in", iter((f"{self._has(Code.SPARED)} goto exempt", self._stray))
 
     def _untracked_out(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "unmark_untracked_out", iter((self._stray,))
@@ -136,24 +145,24 @@ class Rules:
     def _unmark(self, earned: list[str], dispatch: Iterator[str]) -> Iterator[str]:
         """Yield what takes our bits off, unless the packet can have earned them at an earlier stage.
 
-        Another table may set or restore the very bits between that stage and here.
+        Another table may set the very bits between that stage and here.
         """
         yield f"{self._bits} == 0x00000000 return"
         for where in earned:
-            yield f"{where}{self._has(Code.SPARED)} return"
+            yield f"{where}{self._has(Code.SPARED)} ct state untracked return"
         if earned:
             yield f"{self._has(Code.SPARED)} goto unmark"
         yield from dispatch
 
     def _earned_in(self) -> list[str]:
-        """Return by what packets are known that a stage before NAT may have allowed."""
+        """Return by what untracked packets are known that a stage before NAT may have allowed."""
         sections = self._plan.sections
         untracked = ["iifname @exempt_in "] if Section.UNTRACKED_IN in sections else []
         return untracked + ([self._before_nat()] if Section.PRE_DNAT in sections else [])
 
     def _earned_out(self) -> list[str]:
-        """Return the same of packets going out: untracked policy leaves them untracked."""
-        return ["ct state untracked "] if self._early_out else []
+        """Return the same of packets going out: any of them."""
+        return [""] if self._early_out else []
 
     def _inward(self, host: str, workload: str) -> Iterator[str]:
         yield f"iifname @managed goto {host}"
@@ -185,22 +194,15 @@ class Rules:
 
     def _classify_forward(self) -> Iterator[str]:
         yield from self._crossing("guard_forward")
-        if not self._early_in:
-            return
-        # Nobody has to be asked here any more. What came by the stage before NAT unjudged
-        # (fail-open) is not remembered.
-        yield f"{self._has(Code.EARLY)} goto unmark"
-        if self._plan.pre_dnat:
-            yield "ct state related accept"
-            yield f"{self._before_nat()}ct direction original goto stamp_forward"
-        yield f"{self._has(Code.SPARED)} goto unmark"
+        # Nobody has to be asked here any more. What the stage before NAT said it knows itself.
+        if self._early_in:
+            yield f"{self._has(Code.SPARED)} goto unmark"
 
-    def _classify_pre_dnat(self) -> Iterator[str]:
+    def _unmark_pre_dnat(self) -> Iterator[str]:
+        yield f"{self._bits} == 0x00000000 return"
         if Section.UNTRACKED_IN in self._plan.sections:
-            yield f"{self._has(Code.SPARED)} return"
-        else:
-            yield self._stray
-        yield f"{self._before_nat()}goto guard_pre_dnat"
+            yield f"iifname @exempt_in {self._has(Code.SPARED)} ct state untracked return"
+        yield self._clear
 
     def _before_nat(self) -> str:
         return "" if self._plan.pre_dnat.others else "iifname @before_nat "
@@ -210,6 +212,8 @@ class Rules:
     def _guard(self, way: _Way) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
         yield from self._known(way.suffix)
+        if way is _IN and self._early_in:
+            yield f"{self._stamped(Stamp.SPARED)} goto stamp_in"
         yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
         if way is _OUT:
             yield from self._old_answers()
@@ -233,19 +237,30 @@ class Rules:
     def _guard_forward(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_forward"
         yield from self._known("forward")
+        if self._early_in:
+            yield f"{self._stamped(Stamp.SPARED)} {self._put(Code.SPARED)}"
         yield from self._ask("forward")
 
     def _guard_pre_dnat(self) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_pre_dnat"
         yield from self._known("pre_dnat")
-        yield from self._failsafes(_IN, "accept")
+        yield f"{self._judged_before_nat()} accept"
+        yield from self._failsafes(_IN, "goto pass_pre_dnat")
         yield from self._neighbors("accept")
-        yield self._put(Code.EARLY)
         yield from self._ask("pre_dnat")
+
+    def _answer_pre_dnat(self) -> Iterator[str]:
+        # Without a connection there is nothing to write into: the packet keeps the code.
+        yield f"{self._has(Code.SPARED)} ct state untracked accept"
+        yield f"{self._has(Code.SPARED)} goto spare_pre_dnat"
+        yield f"{self._has(Code.ALLOWED)} goto pass_pre_dnat"
+        yield "drop"
 
     def _guard_untracked_in(self) -> Iterator[str]:
         yield from self._failsafes(_IN, "accept")
         yield from self._answers(_IN)
         yield from self._neighbors("accept")
+        yield self._put(Code.EARLY)
         yield from self._ask("untracked_in")
 
     def _guard_untracked_out(self) -> Iterator[str]:
@@ -257,6 +272,13 @@ class Rules:
         yield f"ct state untracked {self._put(Code.ALLOWED)}"
         yield f"ct state != untracked {self._put(Code.EARLY)}"
         yield from self._ask("untracked_out")
+
+    def _exempt(self) -> Iterator[str]:
+        yield "notrack"
+        yield "ct state untracked accept"
+        # What came by loopback has a connection since it went out.
+        yield self._clear
+        yield f"ct direction original {self._stamps(Stamp.SPARED)}"
 
     def _spare_out(self) -> Iterator[str]:
         yield f"{self._has(Code.EARLY)} ct state untracked {self._put(Code.SPARED)} return"
@@ -280,22 +302,28 @@ class Rules:
         """Yield what happens to a packet that policy or a failsafe allows.
 
         A connection is stamped by the last stage it has to pass: what leaves by `lo` comes
-        in by `lo` and is judged there too.
+        in by `lo` and is judged there too. And only if it has passed the one before NAT:
+        a packet may come by that one unjudged (fail-open, or it waited elsewhere while the
+        stage came into being).
         """
-        mark = self._settings.connection_mark
-        generation = self._plan.generation
         yield self._clear
         if leaving and self._plan.loopback_guarded:
             yield 'oifname "lo" accept'
-        stamp = replaced("ct mark", mark.mask, mark.value(generation))
-        yield f'{stamp} comment "{GENERATION_COMMENT} {generation}"'
+        if not leaving and self._plan.pre_dnat:
+            yield f"{self._before_nat()}{self._judged_before_nat(negated=True)} accept"
+        yield f'{self._stamps(Stamp.ALLOWED)} comment "{GENERATION_COMMENT} {self._plan.generation}"'
+        yield "accept"
+
+    def _note(self, stamp: Stamp) -> Iterator[str]:
+        """Yield what happens to a packet that a stage before NAT has judged."""
+        yield self._clear
+        yield self._stamps(stamp)
         yield "accept"
 
     # -- lines that recur -------------------------------------------------------
 
     def _known(self, suffix: str) -> Iterator[str]:
-        mark = self._settings.connection_mark
-        yield f"ct mark & {mark.mask:#010x} == {mark.value(self._plan.generation):#010x} accept"
+        yield f"{self._stamped(Stamp.ALLOWED)} accept"
         # Replies to what was judged, and connections that conntrack's helpers announced.
         yield "ct state established ct direction reply accept"
         yield "ct state related accept"
@@ -334,6 +362,20 @@ class Rules:
     def _ask(self, suffix: str) -> Iterator[str]:
         yield f'counter name "queued_{suffix}" jump {QUEUE_CHAIN}'
         yield self._unqueued
+
+    def _stamp_value(self, stamp: Stamp) -> int:
+        return self._settings.connection_mark.value(self._plan.generation, stamp)
+
+    def _stamped(self, stamp: Stamp) -> str:
+        return f"ct mark & {self._settings.connection_mark.mask:#010x} == {self._stamp_value(stamp):#010x}"
+
+    def _stamps(self, stamp: Stamp) -> str:
+        return replaced("ct mark", self._settings.connection_mark.mask, self._stamp_value(stamp))
+
+    def _judged_before_nat(self, *, negated: bool = False) -> str:
+        values = ", ".join(f"{self._stamp_value(stamp):#010x}" for stamp in (Stamp.PASSED, Stamp.SPARED))
+        mask = self._settings.connection_mark.mask
+        return f"ct mark & {mask:#010x} {'!=' if negated else '=='} {{ {values} }}"
 
     def _codes(self) -> str:
         return f"meta mark & {self._settings.packet_mark.codes:#010x}"

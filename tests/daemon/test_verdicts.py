@@ -8,7 +8,7 @@ import pytest
 from guarded import documents, endpoint, policy, tcp
 from scapy.layers.inet import IP, TCP
 
-from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS
+from nfq_guard.adapters.nfqueue import ALLOW, DENY, UNJUDGED
 from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
@@ -91,7 +91,7 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_an_interface_that_nothing_governs_gets_the_fail_mode_and_a_reason(
     mode: FailMode, answer: int
 ) -> None:
@@ -117,7 +117,7 @@ def test_an_interface_whose_name_is_not_known_is_not_governed_by_a_wildcard(benc
     assert bench.verdicts.judge(Place(IN, ""), packet(80)) == DENY
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
     bench.install(ruleset(tcp(80)))
@@ -132,7 +132,7 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     os.close(bench.descriptor)
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
     no_chain: Any = object()

@@ -80,7 +80,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workload_prefixes=("cali", "tap", "fifteen-letters"),
             failsafe_inbound=INBOUND,
         ),
-        15,
+        5,
         KernelSettings(),
     ),
     "failsafe-nets": (
@@ -115,7 +115,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workloads={"cali7": ENDPOINT},
             endpoint_to_host=HostAction.RETURN,
         ),
-        6,
+        1,
         KernelSettings(),
     ),
     "every-stage": (
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workload_prefixes=("cali", "tap"),
             failsafe_inbound=INBOUND,
         ),
-        8,
+        3,
         KernelSettings(
             packet_mark_mask=0x0000F000,
             fail_mode=FailMode.OPEN,
@@ -138,7 +138,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
         Ruleset(
             "node", {"eth0": ENDPOINT}, options=Options(allow_neighbor_discovery=False, drop_invalid=False)
         ),
-        7,
+        2,
         KernelSettings(
             queue=4,
             queue_count=4,
