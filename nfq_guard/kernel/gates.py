@@ -30,7 +30,7 @@ sender. UNJUDGED: go on unjudged (fail-open), and remember nothing."""
 
 ANSWERS = (DENY, ALLOW, PASS, REJECT, UNJUDGED)
 
-PREROUTING, LOCAL_IN, FORWARD, LOCAL_OUT = 0, 1, 2, 3
+PREROUTING, LOCAL_IN, FORWARD, LOCAL_OUT, POSTROUTING = 0, 1, 2, 3, 4
 """NF_INET_*: linux/netfilter.h."""
 
 
@@ -60,10 +60,11 @@ GATES: Mapping[tuple[int, Code], Gate] = {
     (LOCAL_OUT, Code.NONE): Gate(Stage.NORMAL, Direction.OUT),
     (LOCAL_OUT, Code.EARLY): Gate(Stage.UNTRACKED, Direction.OUT),
     (LOCAL_OUT, Code.ALLOWED): Gate(Stage.UNTRACKED, Direction.OUT),
+    (POSTROUTING, Code.NONE): Gate(Stage.NORMAL, Direction.OUT),
 }
 """By hook and by the code under which the packet was queued. LOCAL_OUT under ALLOWED is a
 packet that somebody else exempted from conntrack: an allow cannot be told from no opinion,
-and is none."""
+and is none. POSTROUTING is for the host's own packets that DNAT has sent elsewhere."""
 
 _DROP = Outcome(Verb.DROP)
 _UNCHANGED = Outcome(Verb.ACCEPT)
@@ -87,6 +88,14 @@ def outcome(hook: int, code: Code, answer: int) -> Outcome:
         return Outcome(Verb.REPEAT, Code.ALLOWED)
     if answer in {PASS, UNJUDGED}:
         return _UNCHANGED if hook == LOCAL_OUT else _GOES_ON
-    if answer == REJECT and GATES[hook, code].stage in {Stage.NORMAL, Stage.FORWARD}:
+    if answer == REJECT and rejects(hook, code):
         return Outcome(Verb.REPEAT, REFUSED)
     return _DROP
+
+
+def rejects(hook: int, code: Code) -> bool:
+    """Return whether a packet can be rejected there: at its last stage, and not behind routing.
+
+    nft refuses `reject` at postrouting.
+    """
+    return hook != POSTROUTING and GATES[hook, code].stage in {Stage.NORMAL, Stage.FORWARD}

@@ -59,6 +59,10 @@ class _Way(NamedTuple):
 _IN = _Way("in", "iifname", "saddr", "out")
 _OUT = _Way("out", "oifname", "daddr", "in")
 
+_SENT_ELSEWHERE = "ct status dnat ct direction original fib saddr type local"
+"""The host's own packets whose connection DNAT has sent elsewhere. By source address and not by
+`iif 0`: what leaves through a tunnel of the host has the tunnel for its incoming interface."""
+
 
 def queue_comment(settings: KernelSettings) -> str:
     """Return the remark on the rule that queues: how a reload sees whether it is still right."""
@@ -111,6 +115,11 @@ class Rules:
         yield "answer_out", self._answer("out")
         yield "guard_out", self._guard(_OUT)
         yield "classify_out", self._classify_out()
+        yield "unmark_rerouted", self._unmark_rerouted()
+        yield "answer_rerouted", iter((f"{self._has(Code.ALLOWED)} goto stamp_out", "drop"))
+        yield "guard_rerouted", self._guard_rerouted()
+        yield "sort_rerouted", self._outward("guard_rerouted")
+        yield "classify_rerouted", iter((f"{_SENT_ELSEWHERE} goto sort_rerouted",))
 
     def _forward(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "unmark_forward", self._unmark(self._earned_in(), self._crossing("unmark"))
@@ -204,6 +213,10 @@ class Rules:
             yield f"iifname @exempt_in {self._has(Code.SPARED)} ct state untracked return"
         yield self._clear
 
+    def _unmark_rerouted(self) -> Iterator[str]:
+        yield f"{self._bits} == 0x00000000 return"
+        yield from (f"ct status dnat {line}" for line in self._outward("unmark"))
+
     def _before_nat(self) -> str:
         return "" if self._plan.pre_dnat.others else "iifname @before_nat "
 
@@ -214,6 +227,9 @@ class Rules:
         yield from self._known(way.suffix)
         if way is _IN and self._early_in:
             yield f"{self._stamped(Stamp.SPARED)} goto stamp_in"
+        if way is _OUT:
+            # Judged behind routing, by the interface that it leaves by.
+            yield f"{_SENT_ELSEWHERE} accept"
         yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
         if way is _OUT:
             yield from self._old_answers()
@@ -240,6 +256,12 @@ class Rules:
         if self._early_in:
             yield f"{self._stamped(Stamp.SPARED)} {self._put(Code.SPARED)}"
         yield from self._ask("forward")
+
+    def _guard_rerouted(self) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_rerouted"
+        yield from self._known("out")
+        yield from self._failsafes(_OUT, 'counter name "failsafe_out" goto stamp_out')
+        yield from self._ask("out")
 
     def _guard_pre_dnat(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_pre_dnat"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nfq_guard.kernel.plan import KernelPlan
     from nfq_guard.kernel.text import Set
 
-SKELETON = 3
+SKELETON = 4
 """Version of the base chains and of the declarations of sets and counters. A table with
 another version is replaced, not reloaded: raise it with every change to those."""
 
@@ -69,6 +69,8 @@ BASE_CHAINS: dict[Section, tuple[BaseRule, ...]] = {
         BaseRule("input", "input", -5, "classify_in"),
         BaseRule("output_pre", "output", -6, "unmark_out"),
         BaseRule("output", "output", -5, "classify_out"),
+        BaseRule("rerouted_pre", "postrouting", -149, "unmark_rerouted"),
+        BaseRule("rerouted", "postrouting", -148, "classify_rerouted"),
     ),
     Section.FORWARD: (
         BaseRule("forward_pre", "forward", -6, "unmark_forward"),

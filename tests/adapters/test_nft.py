@@ -121,6 +121,8 @@ def test_an_installed_table_is_sound_and_knows_its_generation(table: Table) -> N
         "input": ("input", -5),
         "output_pre": ("output", -6),
         "output": ("output", -5),
+        "rerouted_pre": ("postrouting", -149),
+        "rerouted": ("postrouting", -148),
     }
     assert table.installed_generation() == 3
     assert snapshot.queue == "queue 0-0 no bypass"

@@ -15,6 +15,7 @@ from nfq_guard.kernel.gates import (
     LOCAL_IN,
     LOCAL_OUT,
     PASS,
+    POSTROUTING,
     PREROUTING,
     REJECT,
     UNJUDGED,
@@ -33,7 +34,8 @@ def test_a_deny_and_what_is_no_answer_drop_everywhere(key: tuple[int, Code]) -> 
 
 @pytest.mark.parametrize("key", GATES)
 def test_only_the_last_stages_of_a_packets_way_reject(key: tuple[int, Code]) -> None:
-    rejecting = GATES[key].stage in {Stage.NORMAL, Stage.FORWARD}
+    # `reject` is not possible behind routing.
+    rejecting = GATES[key].stage in {Stage.NORMAL, Stage.FORWARD} and key[0] != POSTROUTING
     assert outcome(*key, REJECT) == (Outcome(Verb.REPEAT, REFUSED) if rejecting else Outcome(Verb.DROP))
 
 
@@ -63,7 +65,8 @@ def test_what_is_allowed_before_nat_is_written_where_others_cannot_restore_it() 
 
 
 def test_an_allow_at_the_last_stage_repeats_to_be_stamped() -> None:
-    for key in ((LOCAL_IN, Code.NONE), (LOCAL_OUT, Code.NONE), (FORWARD, Code.NONE), (FORWARD, Code.SPARED)):
+    last = ((LOCAL_IN, Code.NONE), (LOCAL_OUT, Code.NONE), (POSTROUTING, Code.NONE))
+    for key in (*last, (FORWARD, Code.NONE), (FORWARD, Code.SPARED)):
         assert outcome(*key, ALLOW) == Outcome(Verb.REPEAT, Code.ALLOWED)
 
 

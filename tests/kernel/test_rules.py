@@ -55,6 +55,16 @@ def test_nothing_is_stamped_that_the_stage_before_nat_has_not_judged() -> None:
     assert not any(" != {" in line for line in lines(PLAN, Section.LOCAL, "stamp_in"))
 
 
+def test_packets_of_the_host_that_dnat_sends_elsewhere_are_left_and_taken_by_the_same_words() -> None:
+    theirs = "ct status dnat ct direction original fib saddr type local"
+    assert f"{theirs} accept" in lines(PLAN, Section.LOCAL, "guard_out")
+    assert lines(PLAN, Section.LOCAL, "classify_rerouted") == (f"{theirs} goto sort_rerouted",)
+
+
+def test_nothing_is_rejected_behind_routing() -> None:
+    assert not any("refuse" in line for line in lines(PLAN, Section.LOCAL, "answer_rerouted"))
+
+
 def test_a_workloads_packets_are_asked_about_only_where_it_has_an_endpoint() -> None:
     assert lines(PLAN, Section.LOCAL, "from_workload")[-1] == 'counter name "endpoint_to_host" drop'
     asked = lines(replace(PLAN, workloads=("cali1",)), Section.LOCAL, "from_workload")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.traffic
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 OUTER, INNER, ANY = endpoint("outer0"), endpoint("inner0"), documents(endpoint("*"), endpoint("lo"))
 """`*` does not apply to `lo` where it has its own, which lets the tests read metrics."""
-BASE = {"input", "input_pre", "output", "output_pre"}
+BASE = {"input", "input_pre", "output", "output_pre", "rerouted", "rerouted_pre"}
 EARLY = {"preDNAT": True, "applyOnForward": True}
 UNTRACKED = {"doNotTrack": True, "applyOnForward": True}
 FORWARD = {"applyOnForward": True}
