@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nfq_guard.kernel import ways
 from nfq_guard.kernel.marks import REFUSED, Code
 from nfq_guard.kernel.plan import EstablishedFlows, FailMode, QueueTarget, Section
 from nfq_guard.kernel.text import Chain, replaced, starting_with
@@ -74,8 +75,10 @@ class Rules:
         self._bits = f"meta mark & {mark.mask:#010x}"
         self._clear = self._put(Code.NONE)
         self._stray = f"{self._bits} != 0x00000000 {self._clear}"
-        self._early_in = bool({Section.PRE_DNAT, Section.UNTRACKED_IN} & plan.sections)
-        self._early_out = Section.UNTRACKED_OUT in plan.sections
+        # Where policy that is enforced may have allowed a packet at an earlier stage. Staged policy
+        # allows nothing: what is asked for its sake alone has earned no trust.
+        self._early_in = bool(plan.pre_dnat or plan.untracked_in)
+        self._early_out = bool(plan.untracked_out)
         # Reached only while the queue's chain is empty (render_groundwork).
         self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
 
@@ -109,7 +112,8 @@ class Rules:
         yield "classify_out", self._classify_out()
 
     def _forward(self) -> Iterator[tuple[str, Iterator[str]]]:
-        yield "unmark_forward", self._unmark(self._earned_in(), self._crossing("unmark"))
+        crossing = ways.crossing(self._plan, "goto unmark", "goto unmark")
+        yield "unmark_forward", self._unmark(self._earned_in(), crossing)
         yield "stamp_forward", self._stamp()
         yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
         yield "guard_forward", self._guard_forward()
@@ -121,14 +125,16 @@ class Rules:
 
     def _untracked_in(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "guard_untracked_in", self._guard_untracked_in()
-        yield "classify_untracked_in", iter((self._stray, "iifname @exempt_in goto guard_untracked_in"))
-        yield "untrack_in", iter((f"{self._has(Code.SPARED)} notrack",))
+        yield "classify_untracked_in", self._classify_untracked_in()
+        yield "untrack_in", iter((f"{self._has(Code.SPARED)} notrack",) if self._plan.untracked_in else ())
 
     def _untracked_out(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "unmark_untracked_out", iter((self._stray,))
         yield "untrack_out", iter(("notrack", self._put(Code.EARLY), "accept"))
         yield "guard_untracked_out", self._guard_untracked_out()
-        yield "classify_untracked_out", iter(("oifname @exempt_out goto guard_untracked_out",))
+        unmarked = f"{self._bits} == 0x00000000"
+        classify = ways.untracked_out(self._plan, "guard_untracked_out", unmarked)
+        yield "classify_untracked_out", classify
         yield "spare_out", self._spare_out()
 
     # -- which packets --------------------------------------------------------
@@ -147,9 +153,8 @@ class Rules:
 
     def _earned_in(self) -> list[str]:
         """Return by what packets are known that a stage before NAT may have allowed."""
-        sections = self._plan.sections
-        untracked = ["iifname @exempt_in "] if Section.UNTRACKED_IN in sections else []
-        return untracked + ([self._before_nat()] if Section.PRE_DNAT in sections else [])
+        untracked = ["iifname @exempt_in "] if self._plan.untracked_in else []
+        return untracked + ([ways.guarded_before_nat(self._plan)] if self._plan.pre_dnat else [])
 
     def _earned_out(self) -> list[str]:
         """Return the same of packets going out: untracked policy leaves them untracked."""
@@ -174,36 +179,30 @@ class Rules:
             yield f"{self._has(Code.SPARED)} goto unmark"
         yield from self._outward("guard_out")
 
-    def _crossing(self, target: str) -> Iterator[str]:
-        plan = self._plan
-        ends = (("iifname", "forwarded_in", plan.forward_in), ("oifname", "forwarded_out", plan.forward_out))
-        for word, name, guarded in ends:
-            if guarded.interfaces:
-                yield f"{word} @{name} goto {target}"
-            if guarded.others:
-                yield f"{word} != @managed goto {target}"
-
     def _classify_forward(self) -> Iterator[str]:
-        yield from self._crossing("guard_forward")
-        if not self._early_in:
+        yield from ways.forward(self._plan, "guard_forward")
+        before_nat = tuple(ways.before_nat(self._plan, "guard_pre_dnat"))
+        if not self._early_in and not before_nat:
             return
         # Nobody has to be asked here any more. What came by the stage before NAT unjudged
         # (fail-open) is not remembered.
         yield f"{self._has(Code.EARLY)} goto unmark"
-        if self._plan.pre_dnat:
+        if before_nat:
             yield "ct state related accept"
-            yield f"{self._before_nat()}ct direction original goto stamp_forward"
-        yield f"{self._has(Code.SPARED)} goto unmark"
+            yield from (f"{way.where}ct direction original goto stamp_forward" for way in before_nat)
+        if self._early_in:
+            yield f"{self._has(Code.SPARED)} goto unmark"
+
+    def _classify_untracked_in(self) -> Iterator[str]:
+        yield self._stray
+        yield from ways.untracked_in(self._plan, "guard_untracked_in")
 
     def _classify_pre_dnat(self) -> Iterator[str]:
-        if Section.UNTRACKED_IN in self._plan.sections:
+        if self._plan.untracked_in:
             yield f"{self._has(Code.SPARED)} return"
         else:
             yield self._stray
-        yield f"{self._before_nat()}goto guard_pre_dnat"
-
-    def _before_nat(self) -> str:
-        return "" if self._plan.pre_dnat.others else "iifname @before_nat "
+        yield from (f"{way.where}{way.how}" for way in ways.before_nat(self._plan, "guard_pre_dnat"))
 
     # -- what happens to them -------------------------------------------------
 
@@ -259,7 +258,9 @@ class Rules:
         yield from self._ask("untracked_out")
 
     def _spare_out(self) -> Iterator[str]:
-        yield f"{self._has(Code.EARLY)} ct state untracked {self._put(Code.SPARED)} return"
+        if self._early_out:
+            exempted = f"{self._has(Code.EARLY)} ct state untracked"
+            yield f"oifname @exempt_out {exempted} {self._put(Code.SPARED)} return"
         yield self._stray
 
     def _answer(self, suffix: str, spared: str = "drop") -> Iterator[str]:

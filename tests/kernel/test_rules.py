@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nfq_guard.kernel.plan import Guarded, KernelPlan, KernelSettings, QueueTarget, Section
+from nfq_guard.kernel.plan import Guarded, KernelPlan, KernelSettings, QueueTarget, Section, Watched
 from nfq_guard.kernel.rules import Rules
 
 PLAN = KernelPlan(1, ("eth0",), workload_prefixes=("cali",))
@@ -52,3 +52,50 @@ def test_failsafes_ahead_of_nat_end_their_stage_and_remember_nothing() -> None:
         failsafes = [line for line in lines(plan, section, chain) if "@failsafe" in line]
         assert failsafes
         assert all(line.endswith(" accept") for line in failsafes)
+
+
+SPARED = "meta mark & 0x00003000 == 0x00003000"
+WATCHED = replace(
+    PLAN,
+    watched=Watched(("eth0",), ("eth0",), *(Guarded(("eth0",)),) * 3),
+)
+
+
+def test_what_is_only_watched_has_earned_no_trust() -> None:
+    trusting = [
+        (section, chain.name, line)
+        for section in Section
+        for chain in Rules(WATCHED, KernelSettings(), QueueTarget.NATIVE).chains(section)
+        for line in chain.lines
+        if SPARED in line
+    ]
+
+    # The one that is left is met with a code only behind a set of interfaces that is empty.
+    assert trusting == [
+        (Section.UNTRACKED_OUT, "guard_untracked_out", f"{SPARED} goto untrack_out"),
+    ]
+    assert lines(WATCHED, Section.UNTRACKED_OUT, "classify_untracked_out") == (
+        "oifname @exempt_out goto guard_untracked_out",
+        'oifname "eth0" meta mark & 0x00003000 == 0x00000000 goto guard_untracked_out',
+    )
+
+
+def test_a_packet_that_is_watched_beside_guarded_ones_is_not_taken_for_exempted() -> None:
+    both = replace(WATCHED, untracked_out=("eth1",))
+
+    exempting = lines(both, Section.UNTRACKED_OUT, "spare_out")[0]
+
+    assert exempting.startswith("oifname @exempt_out ")
+    assert exempting.endswith("| 0x00003000 return")
+
+
+def test_what_is_only_watched_is_asked_about_and_remembered_where_its_way_ends() -> None:
+    forward = lines(
+        replace(WATCHED, watched=Watched(pre_dnat=Guarded(("eth0",)))), Section.FORWARD, "classify_forward"
+    )
+
+    assert forward == (
+        "meta mark & 0x00003000 == 0x00002000 goto unmark",
+        "ct state related accept",
+        'iifname "eth0" ct direction original goto stamp_forward',
+    )
