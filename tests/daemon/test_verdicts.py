@@ -13,7 +13,14 @@ from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_b
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Place
-from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.ruleset import (
+    CounterKey,
+    GuardedEndpoint,
+    Options,
+    OutcomeKey,
+    Ruleset,
+    StagedKey,
+)
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
@@ -33,9 +40,9 @@ def packet(port: int) -> bytes:
     return bytes(IP(src="10.0.0.2", dst="10.0.0.1") / TCP(sport=1000, dport=port, flags="S"))
 
 
-def ruleset(*rules: str) -> Ruleset:
+def ruleset(*rules: str, more: tuple[str, ...] = ()) -> Ruleset:
     compiler = Compiler(("unused",), Options())
-    text = documents(endpoint(), policy(*rules))
+    text = documents(endpoint(), policy(*rules), *more)
     facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
     return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
 
@@ -61,7 +68,7 @@ class Bench:
         )
 
     def install(self, rules: Ruleset) -> None:
-        self.verdicts.install(rules, tuple(range(len(rules.counter_keys))))
+        self.verdicts.install(rules, tuple(range(len(rules.counted))))
 
 
 @pytest.fixture
@@ -89,6 +96,20 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert [rule.rule for rule in bench.logged] == [0, 0]
     counts = {labels[:2]: count for labels, count in bench.reader.verdicts() if count}
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
+
+
+def test_what_staged_policies_would_have_done_is_counted_for_every_packet_and_not_done(bench: Bench) -> None:
+    tried = policy(tcp(80, action="Deny"), name="a-try").replace("GlobalNetwork", "StagedGlobalNetwork")
+    rules = ruleset(tcp(80), more=(tried,))
+    bench.install(rules)
+
+    # The second comes from the flow table.
+    assert [bench.verdicts.judge(ETH0, packet(80)) for _ in range(2)] == [ALLOW, ALLOW]
+    assert {key: count for slot, key in enumerate(rules.counted) if (count := bench.reader.policy(slot))} == {
+        CounterKey("default", "GlobalNetworkPolicy", "traffic", "0", "ingress", "allow"): 2,
+        StagedKey(CounterKey("default", "StagedGlobalNetworkPolicy", "a-try", "0", "ingress", "deny")): 2,
+        OutcomeKey("guarded-eth0", "normal", "ingress", "allow", "deny"): 2,
+    }
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
