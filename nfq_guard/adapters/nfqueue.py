@@ -19,7 +19,19 @@ from netfilterqueue import COPY_NONE, NetfilterQueue
 
 from nfq_guard.adapters.command import KernelError
 from nfq_guard.adapters.procfs import queue_holder
-from nfq_guard.kernel.gates import ALLOW, DENY, GATES, LOCAL_OUT, PASS, REJECT, Outcome, Verb, outcome
+from nfq_guard.kernel.gates import (
+    ALLOW,
+    ANSWERS,
+    DENY,
+    GATES,
+    LOCAL_OUT,
+    PASS,
+    REJECT,
+    UNJUDGED,
+    Outcome,
+    Verb,
+    outcome,
+)
 from nfq_guard.kernel.marks import Code
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.flow import Gate
@@ -29,7 +41,7 @@ if TYPE_CHECKING:
 
     from nfq_guard.kernel.plan import KernelSettings
 
-__all__ = ["ALLOW", "DENY", "PASS", "REJECT", "Judge", "QueueReader"]
+__all__ = ["ALLOW", "DENY", "PASS", "REJECT", "UNJUDGED", "Judge", "QueueReader"]
 
 Judge = Callable[[Gate, int, int, bytes], int]
 """(where it is asked, ifindex in, ifindex out, the packet's beginning from its IP header on) -> answer."""
@@ -73,7 +85,7 @@ class _Door:
 
     def __init__(self, hook: int, code: Code) -> None:
         self.gate = GATES[hook, code]
-        self.outcomes = {answer: outcome(hook, code, answer) for answer in (DENY, ALLOW, PASS, REJECT)}
+        self.outcomes = {answer: outcome(hook, code, answer) for answer in ANSWERS}
 
 
 _DROP = Outcome(Verb.DROP)
@@ -106,7 +118,7 @@ class QueueReader:
         self._doors = {hook | mark.value(code) << _HOOK_BITS: _Door(hook, code) for hook, code in GATES}
         self._marks = {code: mark.value(code) for code in Code}
         self._open = settings.fail_mode is FailMode.OPEN
-        self._unjudged = PASS if self._open else DENY
+        self._unjudged = UNJUDGED if self._open else DENY
         self._left = 0
         self._queue = NetfilterQueue()
         # Nothing is copied, hence nothing queued, until the flags stand.

@@ -19,7 +19,7 @@ from nfq_guard.cli.options import (
     rules_option,
 )
 from nfq_guard.cli.settings import resolve_settings, settings_options
-from nfq_guard.engine import decide
+from nfq_guard.engine import Rehearsal, decide
 
 if TYPE_CHECKING:
     from nfq_guard.cli.lines import Line
@@ -42,12 +42,14 @@ original_dst and original_dport before DNAT.
 Examples:
   nfq-guard decide --rules rules/ flows.jsonl
   nfq-guard decide --rules rules/ --facts host.json - < flows.jsonl
-  nfq-guard decide --rules rules/ --format text flows.jsonl""",
+  nfq-guard decide --rules rules/ --format text flows.jsonl
+  nfq-guard decide --rules rules/ --staged flows.jsonl""",
 )
 @rules_option()
 @facts_option()
 @settings_options("node", "allow_neighbor_discovery")
 @format_option(Format.JSON)
+@click.option("--staged", is_flag=True, help="Say as well what would happen if staged policies were live.")
 @click.argument("flows", type=click.File("rb"), default="-", metavar="[FLOWS.jsonl | -]")
 @click.pass_context
 def command(
@@ -58,6 +60,8 @@ def command(
     config: str | None,
     output: Format,
     flows: BinaryIO,
+    *,
+    staged: bool,
     **flags: object,
 ) -> None:
     """Say what would happen to flows, and which rule would decide.
@@ -65,20 +69,25 @@ def command(
     One JSON flow a line in, one verdict a line out, in the same order. A line that is
     not a flow gets an error in its place, and the exit code 1 at the end. The settings
     that change verdicts are those of `run`: of flags, variables and the file.
+
+    With --staged each verdict says as well what it would be if staged policies were live;
+    null if they have no part in it.
     """
     inventory = load_inventory(rules)
     ruleset = compile_inventory(inventory, facts, resolve_settings(config, flags).settings).ruleset
+    rehearsal = Rehearsal(ruleset) if staged else None
     explainer = None if output is Format.JSON else Explainer(inventory, ruleset)
     good = True
     for line in read_lines(flows):
         flow = _flow(line)
         good = good and not isinstance(flow, str)
         if explainer is None:
-            write_line(_answer(ruleset, line, flow))
+            write_line(_answer(ruleset, rehearsal, line, flow))
         elif isinstance(flow, str):
             write_text(explainer.error(line.number, flow))
         else:
-            write_text(explainer.sentence(flow, decide(ruleset, flow)))
+            would = None if rehearsal is None else rehearsal.decide(flow)
+            write_text(explainer.sentence(flow, decide(ruleset, flow), would))
     ctx.exit(Exit.GOOD if good else Exit.NO)
 
 
@@ -92,8 +101,12 @@ def _flow(line: Line) -> Flow | str:
         return str(error)
 
 
-def _answer(ruleset: Ruleset, line: Line, flow: Flow | str) -> dict[str, object]:
+def _answer(ruleset: Ruleset, rehearsal: Rehearsal | None, line: Line, flow: Flow | str) -> dict[str, object]:
     """Return the JSON object for a line."""
     if isinstance(flow, str):
         return {"error": flow, "line": line.number}
-    return verdict_object(decide(ruleset, flow))
+    answer = verdict_object(decide(ruleset, flow))
+    if rehearsal is not None:
+        would = rehearsal.decide(flow)
+        answer["staged"] = None if would is None else verdict_object(would)
+    return answer

@@ -33,12 +33,14 @@ class Explainer:
         self._governed = sorted({*ruleset.governed, *ruleset.expected}) if mine else []
         self._nodes = [] if mine else sorted({endpoint.spec.node for endpoint in endpoints})
 
-    def sentence(self, flow: Flow, decision: Decision) -> str:
-        """Return a decision as one line, disposition first."""
+    def sentence(self, flow: Flow, decision: Decision, would: Decision | None = None) -> str:
+        """Return a decision as one line, disposition first; `would`: that of staged policies."""
         head = f"{decision.verdict:<{_VERDICT}}  {decision.reason:<{_REASON}}"
         if decision.reason is Reason.UNMANAGED:
-            return f"{head}  {self._nobodys(flow)}"
-        return f"{head}  {decision.endpoint or '':<{self._width}}  {_step(decision)}".rstrip()
+            said = f"{head}  {self._nobodys(flow)}"
+        else:
+            said = f"{head}  {decision.endpoint or '':<{self._width}}  {_step(decision)}".rstrip()
+        return said if would is None else f"{said}; {_rehearsed(would)}"
 
     def error(self, line: int, message: str) -> str:
         """Return what is wrong with a line, in the columns of decisions."""
@@ -67,3 +69,7 @@ def _step(decision: Decision) -> str:
         return "" if decision.tier is None else f"end of tier {decision.tier}"
     tier = f"tier {rule.tier}, " if rule.tier else ""
     return f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
+
+
+def _rehearsed(would: Decision) -> str:
+    return f"staged: would {would.verdict}, {_step(would) or would.reason}"

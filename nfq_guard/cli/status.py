@@ -79,6 +79,9 @@ def _print(console: Console, answer: Answer) -> None:
     _print_endpoints(console, answer["endpoints"])
     for chain in answer["chains"]:
         _print_chain(console, chain)
+    for chain in answer["staged"]:
+        _print_chain(console, chain, remark=", staged: not enforced")
+        _print_outcomes(console, chain["verdicts"])
     _print_verdicts(console, answer["verdicts"])
     _print_queues(console, answer)
 
@@ -90,6 +93,9 @@ def _print_head(console: Console, answer: Answer) -> None:
     where = ", ".join(answer["rules"])
     mode = answer["fail_mode"]
     console.print(_plain(f"rules from {where}, loaded {loaded}, fail mode {mode}, pid {answer['pid']}"))
+    if number := answer["staged_policies"]:
+        what = "policy is" if number == 1 else "policies are"
+        console.print(f"{number} staged {what} watched, not enforced")
     for problem in answer["load_errors"]:
         console.print(f"[red]refused:[/] {_plain(problem)}")
 
@@ -103,8 +109,8 @@ def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     console.print(table)
 
 
-def _print_chain(console: Console, chain: Answer) -> None:
-    which = _plain(f"{chain['direction']}, {chain['stage']} stage")
+def _print_chain(console: Console, chain: Answer, *, remark: str = "") -> None:
+    which = _plain(f"{chain['direction']}, {chain['stage']} stage{remark}")
     console.print(f"\n[bold]{_plain(chain['endpoint'])}[/] {which}")
     table = _table("", "", "", "", "", show_header=False)
     for number, rule in enumerate(chain["rules"]):
@@ -113,9 +119,24 @@ def _print_chain(console: Console, chain: Answer) -> None:
             _styled(rule["action"]),
             _plain(_rule_text(rule)),
             _plain(f"{rule['file']}:{rule['line']}" if "file" in rule else ""),
-            f"[ Packets: {rule['packets']:<8} ]".replace("[ ", r"\[ "),
+            _packets(rule["packets"]),
         )
     console.print(table)
+
+
+def _print_outcomes(console: Console, outcomes: Sequence[Answer]) -> None:
+    """Say how often staged policies would have judged so, beside what was enforced."""
+    table = _table("", "", "", show_header=False)
+    for row in outcomes:
+        if row["packets"]:
+            would = f"{_styled(row['enforced'])} now, would {_styled(row['staged'])}"
+            table.add_row(would, _packets(row["packets"]))
+    if table.row_count:
+        console.print(table)
+
+
+def _packets(number: int) -> str:
+    return rf"\[ Packets: {number:<8} ]"
 
 
 def _rule_text(rule: Answer) -> str:

@@ -2,47 +2,55 @@
 
 Owns the layout of a chain: the rules of all policies of all tiers in evaluation
 order, each tier's default action behind them, then the profiles, then the default
-(calico-semantics 3.1 and 3.3).
+(calico-semantics 3.1 and 3.3). And what its lines count.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nfq_guard.compile.felix import log_prefix
 from nfq_guard.compile.rules import flatten
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
-from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, Pending, StagedKey
 from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
 from nfq_guard.model.flow import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from nfq_guard.compile.addresses import AddressBook
     from nfq_guard.compile.policies import AppliedPolicy, AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Criteria
+    from nfq_guard.engine.ruleset import TriedKey
     from nfq_guard.model.flow import Side
     from nfq_guard.resources import Rule
 
 DEFAULT_RULE = "default"
+NO_OPINION = "pass"
+"""How a counter calls the outcome that the next stage decides."""
 _VERDICTS = {Action.ALLOW: Verdict.ALLOW, Action.DENY: Verdict.DENY}
 
 
-class CounterIndex:
+Key = TypeVar("Key", bound="Hashable")
+
+
+class CounterIndex(Generic[Key]):
     """Gives each counter key its index; the same key, wherever it is used, the same index."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self._index: dict[CounterKey, int] = {}
+    def __init__(self, first: int = 0) -> None:
+        """Start empty, to count from here."""
+        self._first = first
+        self._index: dict[Key, int] = {}
 
-    def __getitem__(self, key: CounterKey) -> int:
+    def __getitem__(self, key: Key) -> int:
         """Return the index of a key, a new one for a new key."""
-        return self._index.setdefault(key, len(self._index))
+        return self._index.setdefault(key, self._first + len(self._index))
 
     @property
-    def keys(self) -> tuple[CounterKey, ...]:
+    def keys(self) -> tuple[Key, ...]:
         """The keys by index."""
         return tuple(self._index)
 
@@ -74,9 +82,11 @@ class ChainBuilder:
     """Of the endpoint: HostEndpoint or WorkloadEndpoint."""
     endpoint: str
     book: AddressBook
-    counters: CounterIndex
+    counters: CounterIndex[CounterKey]
     log_prefix: str
     """Of Log rules' lines, with Calico's specifiers (FelixConfiguration logPrefix)."""
+    tried: CounterIndex[TriedKey] | None = None
+    """Set where staged policies are among those given, as if they were live: only what they add is counted."""
     _lines: list[_Line] = field(default_factory=list)
 
     def normal(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Chain:
@@ -85,7 +95,8 @@ class ChainBuilder:
             self._tier(tier)
         for profile in profiles:
             self._profile(profile)
-        self._settle(Verdict.DENY, Reason.NO_MATCH, None, self._key("", self.kind, self.endpoint, "deny"))
+        key = self._key("", self.kind, self.endpoint, "deny")
+        self._settle(Verdict.DENY, Reason.NO_MATCH, None, key)
         return self._chain()
 
     def passing(self, tiers: Sequence[AppliedTier]) -> Chain | None:
@@ -102,6 +113,21 @@ class ChainBuilder:
         self._lines.append(_Line(Step.DECIDE, ANYTHING))
         return self._chain()
 
+    def pending(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Pending:
+        """Return what would be with the staged policies among these live, and how that is counted."""
+        assert self.tried is not None, "a builder of what is tried out"  # noqa: S101
+        chain = self.normal(tiers, profiles) if self.stage is Stage.NORMAL else self.passing(tiers)
+        assert chain is not None, "a staged policy takes part"  # noqa: S101
+        verdicts: tuple[Verdict | None, ...] = tuple(Verdict)
+        if self.stage is not Stage.NORMAL:
+            verdicts += (None,)
+        place = (self.endpoint, str(self.stage), str(self.side))
+        outcomes = {
+            (enforced, would): self.tried[OutcomeKey(*place, enforced or NO_OPINION, would or NO_OPINION)]
+            for enforced, would in product(verdicts, repeat=2)
+        }
+        return Pending(chain, outcomes)
+
     def _tier(self, tier: AppliedTier) -> None:
         policies = [policy for policy in tier.policies if self.side in policy.sides]
         if not policies:
@@ -110,11 +136,12 @@ class ChainBuilder:
         end = _Label()
         for policy in policies:
             self._policy(tier, policy, end)
+        staged = any(policy.staged for policy in policies)
         if tier.default_action is Action.PASS:
-            key = self._key(tier.name, "Tier", tier.name, "pass")
+            key = self._key(tier.name, "Tier", tier.name, "pass", staged=staged)
             self._lines.append(_Line(Step.JUMP, ANYTHING, target=end, counter=key))
         else:
-            key = self._key(tier.name, "Tier", tier.name, "deny")
+            key = self._key(tier.name, "Tier", tier.name, "deny", staged=staged)
             self._settle(Verdict.DENY, Reason.TIER_DEFAULT, tier.name, key)
         end.at = len(self._lines)
 
@@ -132,7 +159,7 @@ class ChainBuilder:
                 position.file,
                 position.line,
             )
-            self._rule(rule, ref, Reason.POLICY, end)
+            self._rule(rule, ref, Reason.POLICY, end, staged=policy.staged)
 
     def _profile(self, profile: AppliedProfile) -> None:
         end = _Label()
@@ -152,12 +179,13 @@ class ChainBuilder:
             self._rule(rule, ref, Reason.PROFILE, end)
         end.at = len(self._lines)
 
-    def _rule(self, rule: Rule, ref: RuleRef, reason: Reason, end: _Label) -> None:
-        counter = self.counters[
+    def _rule(self, rule: Rule, ref: RuleRef, reason: Reason, end: _Label, *, staged: bool = False) -> None:
+        counter = self._counter(
             CounterKey(
                 ref.tier or "", ref.kind, ref.full_name, str(ref.rule), str(self.side), rule.action.lower()
-            )
-        ]
+            ),
+            staged=staged,
+        )
         if rule.action is Action.LOG:
             ref = ref._replace(prefix=log_prefix(self.log_prefix, ref))
         after = _Label()
@@ -190,8 +218,14 @@ class ChainBuilder:
         decision = Decision(verdict, reason, self.stage, self.side, self.endpoint, tier, None, counter)
         self._lines.append(_Line(Step.DECIDE, ANYTHING, decision, counter=counter))
 
-    def _key(self, tier: str, kind: str, name: str, action: str) -> int:
-        return self.counters[CounterKey(tier, kind, name, DEFAULT_RULE, str(self.side), action)]
+    def _key(self, tier: str, kind: str, name: str, action: str, *, staged: bool = False) -> int:
+        key = CounterKey(tier, kind, name, DEFAULT_RULE, str(self.side), action)
+        return self._counter(key, staged=staged)
+
+    def _counter(self, key: CounterKey, *, staged: bool) -> int:
+        if self.tried is None:
+            return self.counters[key]
+        return self.tried[StagedKey(key)] if staged else -1
 
     def _chain(self) -> Chain:
         return Chain(

@@ -5,7 +5,7 @@ Owns the choice and the order; what a rule means is `rules`' business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nfq_guard.compile.ordering import policy_key, tier_key
@@ -14,15 +14,16 @@ from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE, Rule
 from nfq_guard.resources.labels import applies_to
-from nfq_guard.resources.policies import GlobalNetworkPolicySpec
+from nfq_guard.resources.policies import STAGED_DELETE, GlobalNetworkPolicySpec, staged_action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from nfq_guard.resources import GlobalNetworkPolicy, Inventory, Located, NetworkPolicy, Profile
+    from nfq_guard.resources import Inventory, Located, Profile
+    from nfq_guard.resources.policies import AnyPolicy
     from nfq_guard.selector import SelectorCache
 
-    Policy = Located[GlobalNetworkPolicy] | Located[NetworkPolicy]
+    Policy = Located[AnyPolicy]
 
 _BUILT_IN = Position("built-in")
 _SIDES = {"ingress": Side.INGRESS, "egress": Side.EGRESS}
@@ -38,6 +39,8 @@ class AppliedPolicy:
     sides: frozenset[Side]
     rules: Mapping[Side, tuple[Rule, ...]]
     position: Callable[[Side, int], Position]
+    staged: bool = False
+    """It is only tried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class AppliedProfile:
     position: Callable[[Side, int], Position]
 
 
-def stages_of(policy: GlobalNetworkPolicy | NetworkPolicy) -> frozenset[Stage]:
+def stages_of(policy: AnyPolicy) -> frozenset[Stage]:
     """Return the stages a policy is enforced in (Calico felix/calc/event_sequencer.go)."""
     spec = policy.spec
     if not isinstance(spec, GlobalNetworkPolicySpec):
@@ -70,6 +73,22 @@ def stages_of(policy: GlobalNetworkPolicy | NetworkPolicy) -> frozenset[Stage]:
     if spec.apply_on_forward:
         return frozenset({Stage.FORWARD, Stage.NORMAL})
     return frozenset({Stage.NORMAL})
+
+
+def enforced(tiers: Iterable[AppliedTier]) -> tuple[AppliedTier, ...]:
+    """Return the tiers without what is only tried out; one with nothing else is not there."""
+    live = (
+        replace(tier, policies=tuple(policy for policy in tier.policies if not policy.staged))
+        for tier in tiers
+    )
+    return tuple(tier for tier in live if tier.policies)
+
+
+def staged_in(tiers: Iterable[AppliedTier], side: Side) -> tuple[AppliedPolicy, ...]:
+    """Return the staged policies that take part in a direction."""
+    return tuple(
+        policy for tier in tiers for policy in tier.policies if policy.staged and side in policy.sides
+    )
 
 
 class PolicyIndex:
@@ -86,8 +105,16 @@ class PolicyIndex:
             },
         }
         grouped: dict[str, list[Policy]] = {}
-        policies: list[Policy] = [*inventory.global_network_policies, *inventory.network_policies]
+        policies: list[Policy] = [
+            *inventory.global_network_policies,
+            *inventory.network_policies,
+            *inventory.staged_global_network_policies,
+            *inventory.staged_network_policies,
+        ]
         for policy in policies:
+            if staged_action(policy.value) == STAGED_DELETE:
+                # Names what would go, and says nothing itself: Calico keeps it from its data plane.
+                continue
             grouped.setdefault(policy.value.spec.tier, []).append(policy)
         # A tier that nobody declared still enforces, behind all others, and ends in deny.
         undeclared = (None, Action.DENY)
@@ -99,7 +126,7 @@ class PolicyIndex:
         ]
 
     def tiers(self, labels: Mapping[str, str], stage: Stage) -> tuple[AppliedTier, ...]:
-        """Return the tiers with policies for an endpoint with these labels in a stage."""
+        """Return the tiers with policies, staged ones too, for an endpoint with these labels in a stage."""
         applied = []
         for name, action, members in self._tiers:
             policies = tuple(
@@ -137,6 +164,7 @@ def _applied(policy: Policy) -> AppliedPolicy:
         sides=frozenset(_SIDES[name.lower()] for name in spec.types),
         rules=_by_side(spec.ingress, spec.egress),
         position=_positions(policy),
+        staged=staged_action(policy.value) is not None,
     )
 
 

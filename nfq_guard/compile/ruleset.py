@@ -6,11 +6,11 @@ Owns the order of the steps; each step is a module of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
-from nfq_guard.compile.endpoints import resolve
+from nfq_guard.compile.endpoints import WILDCARD, resolve
 from nfq_guard.compile.felix import (
     deny_action,
     effective_felix,
@@ -18,7 +18,7 @@ from nfq_guard.compile.felix import (
     log_limit,
     workload_prefixes,
 )
-from nfq_guard.compile.policies import PolicyIndex
+from nfq_guard.compile.policies import PolicyIndex, enforced, staged_in
 from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
@@ -29,9 +29,11 @@ from nfq_guard.resources.labels import endpoint_labels
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from nfq_guard.compile.policies import AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Chain
+    from nfq_guard.engine.ruleset import CounterKey, Pending, TriedKey
     from nfq_guard.model.host import HostFacts
     from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
 
@@ -64,12 +66,17 @@ def compile_ruleset(
         addressless=lambda name: excluded(felix, name),
     )
     compiler = _EndpointCompiler(inventory, selectors, felix.log_prefix)
+    own = {name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()}
+    expected = {name: compiler.host(endpoint) for name, endpoint in governed.absent.items()}
+    wildcard = None if governed.wildcard is None else compiler.host(governed.wildcard)
+    workloads = compiler.workloads(facts.node, prefixes)
+    tried = compiler.rehearse()
     ruleset = Ruleset(
         node=facts.node,
-        governed={name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()},
-        expected={name: compiler.host(endpoint) for name, endpoint in governed.absent.items()},
-        wildcard=None if governed.wildcard is None else compiler.host(governed.wildcard),
-        workloads=compiler.workloads(facts.node, prefixes),
+        governed=own,
+        expected=expected,
+        wildcard=wildcard,
+        workloads=workloads,
         workload_prefixes=prefixes,
         endpoint_to_host=HostAction(felix.default_endpoint_to_host_action.capitalize()),
         failsafe_inbound=_failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND),
@@ -81,6 +88,8 @@ def compile_ruleset(
         ),
         log_limit=log_limit(felix),
         counter_keys=compiler.counters.keys,
+        tried_keys=tried,
+        staged_policies=len(compiler.staged),
         endpoint_status=governed.status,
     )
     warnings = (*host_warnings(inventory, facts.node), *_unheard(governed.wildcard, ruleset))
@@ -89,8 +98,10 @@ def compile_ruleset(
 
 def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterator[Problem]:
     """Yield a warning if untracked policy selects the `*` endpoint: Calico ignores it there."""
-    chains = {} if ruleset.wildcard is None else ruleset.wildcard.chains
-    if wildcard is None or not any(stage is Stage.UNTRACKED for stage, _ in chains):
+    compiled = ruleset.wildcard
+    if wildcard is None or compiled is None:
+        return
+    if not any(stage is Stage.UNTRACKED for stage, _ in (*compiled.chains, *compiled.pending)):
         return
     message = "doNotTrack policy selects this endpoint and is ignored: it needs an endpoint for one interface"
     field = "spec.interfaceName"
@@ -105,29 +116,39 @@ def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterat
     )
 
 
+_HOST_STAGES = (Stage.NORMAL, Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD)
+
+
+class _Rehearsed(NamedTuple):
+    """A place where staged policies take part, to be compiled when all that is enforced is."""
+
+    pending: dict[tuple[Stage, Side], Pending]
+    """Where it goes."""
+    stage: Stage
+    side: Side
+    endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint]
+    tiers: tuple[AppliedTier, ...]
+    profiles: list[AppliedProfile]
+
+
 class _EndpointCompiler:
     """Compiles each endpoint once, however many interfaces it governs."""
 
     def __init__(self, inventory: Inventory, selectors: SelectorCache, log_prefix: str) -> None:
-        self.counters = CounterIndex()
+        self.counters: CounterIndex[CounterKey] = CounterIndex()
+        self.staged: set[tuple[str, str | None, str]] = set()
+        """Kind, namespace and name of the staged policies that take part somewhere."""
         self._log_prefix = log_prefix
         self._inventory = inventory
         self._book = AddressBook(inventory, selectors)
         self._policies = PolicyIndex(inventory, selectors)
         self._done: dict[str, GuardedEndpoint] = {}
+        self._rehearsed: list[_Rehearsed] = []
 
     def host(self, endpoint: Located[HostEndpoint]) -> GuardedEndpoint:
         """Return a host endpoint's chains in every stage that some policy takes part in."""
         if endpoint.name not in self._done:
-            chains = self._normal(endpoint, "HostEndpoint")
-            labels = endpoint_labels(endpoint, self._inventory)
-            for stage in (Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD):
-                tiers = self._policies.tiers(labels, stage)
-                for side in _sides_of(stage):
-                    chain = self._builder(stage, side, "HostEndpoint", endpoint.name).passing(tiers)
-                    if chain is not None:
-                        chains[stage, side] = chain
-            self._done[endpoint.name] = GuardedEndpoint(endpoint.name, chains)
+            self._done[endpoint.name] = self._compiled(endpoint, _HOST_STAGES)
         return self._done[endpoint.name]
 
     def workloads(self, node: str, prefixes: tuple[str, ...]) -> dict[str, GuardedEndpoint]:
@@ -142,27 +163,68 @@ class _EndpointCompiler:
             key=lambda endpoint: (endpoint.name, endpoint.namespace or ""),
             reverse=True,
         )
+        winners = {endpoint.value.spec.interface_name: endpoint for endpoint in mine}
         return {
-            endpoint.value.spec.interface_name: GuardedEndpoint(
-                endpoint.name, self._normal(endpoint, "WorkloadEndpoint")
-            )
-            for endpoint in mine
+            interface: self._compiled(endpoint, (Stage.NORMAL,)) for interface, endpoint in winners.items()
         }
 
-    def _normal(
-        self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], kind: str
-    ) -> dict[tuple[Stage, Side], Chain]:
-        tiers = self._policies.tiers(endpoint_labels(endpoint, self._inventory), Stage.NORMAL)
+    def _compiled(
+        self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], stages: tuple[Stage, ...]
+    ) -> GuardedEndpoint:
+        labels = endpoint_labels(endpoint, self._inventory)
         profiles = [self._policies.profile(name) for name in endpoint.value.spec.profiles]
-        return {
-            (Stage.NORMAL, side): self._builder(Stage.NORMAL, side, kind, endpoint.name).normal(
-                tiers, profiles
-            )
-            for side in Side
-        }
+        chains: dict[tuple[Stage, Side], Chain] = {}
+        pending: dict[tuple[Stage, Side], Pending] = {}
+        for stage in stages:
+            tiers = self._policies.tiers(labels, stage)
+            for side in _sides_of(stage):
+                chain = self._chain(stage, side, endpoint, enforced(tiers), profiles)
+                if chain is not None:
+                    chains[stage, side] = chain
+                staged = staged_in(tiers, side)
+                if staged:
+                    self._rehearsed.append(_Rehearsed(pending, stage, side, endpoint, tiers, profiles))
+                if not _is_unheard(stage, endpoint):
+                    self.staged.update((policy.kind, policy.namespace, policy.name) for policy in staged)
+        return GuardedEndpoint(endpoint.name, chains, pending)
 
-    def _builder(self, stage: Stage, side: Side, kind: str, name: str) -> ChainBuilder:
-        return ChainBuilder(stage, side, kind, name, self._book, self.counters, self._log_prefix)
+    def _chain(
+        self,
+        stage: Stage,
+        side: Side,
+        endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint],
+        tiers: Sequence[AppliedTier],
+        profiles: Sequence[AppliedProfile],
+    ) -> Chain | None:
+        builder = self._builder(stage, side, endpoint)
+        return builder.normal(tiers, profiles) if stage is Stage.NORMAL else builder.passing(tiers)
+
+    def _builder(
+        self,
+        stage: Stage,
+        side: Side,
+        endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint],
+        tried: CounterIndex[TriedKey] | None = None,
+    ) -> ChainBuilder:
+        return ChainBuilder(
+            stage, side, endpoint.kind, endpoint.name, self._book, self.counters, self._log_prefix, tried
+        )
+
+    def rehearse(self) -> tuple[TriedKey, ...]:
+        """Fill in what is pending at each endpoint; return what it counts.
+
+        When all that is enforced is compiled: where counters are short, what is tried out goes without.
+        """
+        tried: CounterIndex[TriedKey] = CounterIndex(len(self.counters.keys))
+        for one in self._rehearsed:
+            builder = self._builder(one.stage, one.side, one.endpoint, tried)
+            one.pending[one.stage, one.side] = builder.pending(one.tiers, one.profiles)
+        return tried.keys
+
+
+def _is_unheard(stage: Stage, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint]) -> bool:
+    """Return whether policy of a stage at an endpoint is ignored (felix endpoint_mgr.go)."""
+    return stage is Stage.UNTRACKED and endpoint.value.spec.interface_name == WILDCARD
 
 
 def _sides_of(stage: Stage) -> tuple[Side, ...]:

@@ -62,7 +62,7 @@ class Enforcer:
             self._last = (found.generation if found is not None else None) or 0
             first = self._numbered(ruleset)
             plan = plan_for(first, first.generation)
-            self._pool.prepare(first, self._slots.assign(first.counter_keys))
+            self._pool.prepare(first, self._slots.assign(first.counted))
             self._pool.start(before_bind)
         except (KernelError, WorkerError) as error:
             self._pool.stop()
@@ -87,7 +87,7 @@ class Enforcer:
         following = self._numbered(ruleset)
         plan = plan_for(following, following.generation)
         try:
-            self._pool.install(following, self._slots.assign(following.counter_keys))
+            self._pool.install(following, self._slots.assign(following.counted))
             self._install(plan)
         except (KernelError, WorkerError) as error:
             self._go_back(before)
@@ -104,7 +104,7 @@ class Enforcer:
         again = self._numbered(before)
         # A worker that does not take it is ended; its successor starts under this very ruleset.
         with contextlib.suppress(WorkerError):
-            self._pool.install(again, self._slots.assign(again.counter_keys))
+            self._pool.install(again, self._slots.assign(again.counted))
         try:
             self._install(plan_for(again, again.generation))
         except KernelError as error:

@@ -157,6 +157,7 @@ class Keeper:
             endpoints=len(candidate.ruleset.endpoint_status),
             interfaces=",".join(candidate.ruleset.governed) or "-",
             rules=len(candidate.ruleset.counter_keys),
+            staged=candidate.ruleset.staged_policies,
         )
         if guard.slots.uncounted:
             self._log.warning("more rules than counters", uncounted=guard.slots.uncounted)

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from nfq_guard import __version__
 from nfq_guard.daemon.counters import LATENCY_BOUNDS_NS, SAMPLED, VerdictLabels, Word
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, StagedKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,24 @@ if TYPE_CHECKING:
 
 _NS = 1_000_000_000
 ENDPOINT_STATES = ("up", "down", "error")
-POLICY_LABELS = ("tier", "kind", "policy", "rule", "direction", "action")
+_BY_KEY = {
+    CounterKey: (
+        "nfq_guard_policy_verdicts",
+        "Packets that a rule, an end-of-tier action or the default decided, passed on or logged.",
+        CounterKey._fields,
+    ),
+    StagedKey: (
+        "nfq_guard_staged_policy_packets",
+        "Packets that a staged policy's rule, or an end of its tier, would have decided, passed on or logged.",
+        CounterKey._fields,
+    ),
+    OutcomeKey: (
+        "nfq_guard_staged_verdicts",
+        "Packets by what was enforced at a place and what would have been with the staged policies live.",
+        OutcomeKey._fields,
+    ),
+}
+"""Families of what has a counter by policy."""
 
 _WORDS = (
     ("nfq_guard_packets", Word.PACKETS, "Packets judged by the engine."),
@@ -60,14 +78,13 @@ class GuardCollector(Collector):
         yield from self._state()
 
     def _policy(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(
-            "nfq_guard_policy_verdicts",
-            "Packets that a rule, an end-of-tier action or the default decided, passed on or logged.",
-            labels=POLICY_LABELS,
-        )
+        families = {
+            kind: CounterMetricFamily(name, text, labels=labels)
+            for kind, (name, text, labels) in _BY_KEY.items()
+        }
         for key, count in self._telemetry.slots.counts():
-            family.add_metric(key, count)
-        yield family
+            families[type(key)].add_metric(key.line if isinstance(key, StagedKey) else key, count)
+        yield from families.values()
 
     def _verdicts(self) -> Iterator[Metric]:
         family = CounterMetricFamily(

@@ -17,11 +17,12 @@ from nfq_guard.model.problem import ConfigError, Severity
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from nfq_guard.engine.chain import FlatRule
+    from nfq_guard.engine.chain import Chain, FlatRule
     from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
     from nfq_guard.model.decision import RuleRef
+    from nfq_guard.model.flow import Side, Stage
     from nfq_guard.model.host import HostFacts
     from nfq_guard.model.problem import Problem
     from nfq_guard.resources import Inventory
@@ -90,7 +91,7 @@ def digest(sources: Sequence[Source], problems: Sequence[Problem] = ()) -> bytes
 
 
 def same_policy(one: Ruleset, other: Ruleset) -> bool:
-    """Return whether two rulesets decide and count alike.
+    """Return whether two rulesets decide and count alike, staged policies included.
 
     Generations, the state of endpoints and the lines where rules stand make no difference.
     """
@@ -117,8 +118,12 @@ def _content(ruleset: Ruleset) -> object:
 
 
 def _rules(endpoint: GuardedEndpoint) -> object:
-    chains = endpoint.chains.items()
-    return endpoint.name, {place: tuple(map(_without_lines, chain.rules)) for place, chain in chains}
+    pending = {place: one.chain for place, one in endpoint.pending.items()}
+    return endpoint.name, _plain(endpoint.chains), _plain(pending)
+
+
+def _plain(chains: Mapping[tuple[Stage, Side], Chain]) -> object:
+    return {place: tuple(map(_without_lines, chain.rules)) for place, chain in chains.items()}
 
 
 def _without_lines(rule: FlatRule) -> FlatRule:

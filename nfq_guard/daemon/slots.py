@@ -1,6 +1,6 @@
 """Which shared counter word belongs to which rule, across reloads.
 
-Owns the map from CounterKey to slot. A rule keeps its slot, and with it its count, as
+Owns the map from CountedKey to slot. A rule keeps its slot, and with it its count, as
 long as it is in the policy, and after it has gone until space is short. Must never
 hand a slot of a rule that a worker may still be counting to another rule.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nfq_guard.engine.ruleset import CounterKey
+    from nfq_guard.engine.ruleset import CountedKey
 
 UNCOUNTED = -1
 
@@ -24,15 +24,15 @@ class SlotTable:
         """Hand out slots 0..capacity-1; `read` returns a slot's raw count."""
         self._capacity = capacity
         self._read = read
-        self._slots: dict[CounterKey, int] = {}
+        self._slots: dict[CountedKey, int] = {}
         """In order of last use: those that vanished first come first."""
         self._base: dict[int, int] = {}
         """Raw count of a slot at the time it was handed to its present key."""
-        self._active: frozenset[CounterKey] = frozenset()
+        self._active: frozenset[CountedKey] = frozenset()
         self.uncounted = 0
         """Keys of the last assignment that got no slot."""
 
-    def assign(self, keys: Sequence[CounterKey]) -> tuple[int, ...]:
+    def assign(self, keys: Sequence[CountedKey]) -> tuple[int, ...]:
         """Return a slot for each key, UNCOUNTED where the table is full.
 
         Neither slots of these keys nor of the assignment before are recycled: the
@@ -41,7 +41,7 @@ class SlotTable:
         wanted = frozenset(keys)
         vanished = {key: slot for key, slot in self._slots.items() if key not in wanted}
         spare = self._spare(vanished)
-        living: dict[CounterKey, int] = {}
+        living: dict[CountedKey, int] = {}
         for key in dict.fromkeys(keys):
             slot = self._slots.get(key, UNCOUNTED)
             living[key] = slot if slot != UNCOUNTED else next(spare, UNCOUNTED)
@@ -51,7 +51,7 @@ class SlotTable:
         self.uncounted = sum(slot == UNCOUNTED for slot in living.values())
         return tuple(living[key] for key in keys)
 
-    def _spare(self, vanished: dict[CounterKey, int]) -> Iterator[int]:
+    def _spare(self, vanished: dict[CountedKey, int]) -> Iterator[int]:
         """Yield slots never used, then those of keys that vanished first, taking them out."""
         yield from range(len(self._slots), self._capacity)
         for key in [key for key in vanished if key not in self._active]:
@@ -59,13 +59,13 @@ class SlotTable:
             self._base[slot] = self._read(slot)
             yield slot
 
-    def counts(self) -> Iterator[tuple[CounterKey, int]]:
+    def counts(self) -> Iterator[tuple[CountedKey, int]]:
         """Yield every key that has a slot, with its count since it got it."""
         # A copy: the metrics threads read while the controller assigns.
         for key, slot in list(self._slots.items()):
             yield key, max(0, self._read(slot) - self._base.get(slot, 0))
 
-    def count(self, key: CounterKey) -> int:
+    def count(self, key: CountedKey) -> int:
         """Return the count of one key, 0 where it has no slot."""
         slot = self._slots.get(key, UNCOUNTED)
         return 0 if slot == UNCOUNTED else self._read(slot) - self._base.get(slot, 0)

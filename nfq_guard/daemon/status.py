@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from nfq_guard import __version__
 from nfq_guard.daemon.counters import Word
+from nfq_guard.engine.ruleset import OutcomeKey, StagedKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nfq_guard.daemon.settings import Settings
     from nfq_guard.daemon.telemetry import Telemetry
+    from nfq_guard.engine.chain import Chain
     from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
 
 
@@ -36,6 +38,8 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
         "fail_mode": settings.fail_mode,
         "endpoints": [] if ruleset is None else list(_endpoints(ruleset)),
         "chains": [] if ruleset is None else list(_chains(ruleset, telemetry)),
+        "staged_policies": 0 if ruleset is None else ruleset.staged_policies,
+        "staged": [] if ruleset is None else list(_staged(ruleset, telemetry)),
         "verdicts": list(_verdicts(telemetry)),
         "queues": _queues(telemetry, pids),
         "flow_table": {
@@ -57,26 +61,49 @@ def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
 
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
+    for endpoint in _compiled(ruleset):
+        for (stage, side), chain in endpoint.chains.items():
+            rules = list(_rules(chain, ruleset, telemetry))
+            yield {"endpoint": endpoint.name, "stage": str(stage), "direction": str(side), "rules": rules}
+
+
+def _staged(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    """Yield the same of staged policies alone, with how they would have judged beside what was enforced."""
+    count = telemetry.slots.count
+    for endpoint in _compiled(ruleset):
+        for (stage, side), pending in endpoint.pending.items():
+            keys = [ruleset.counted[index] for index in pending.outcomes.values()]
+            yield {
+                "endpoint": endpoint.name,
+                "stage": str(stage),
+                "direction": str(side),
+                "rules": list(_rules(pending.chain, ruleset, telemetry)),
+                "verdicts": [
+                    {"enforced": key.enforced, "staged": key.staged, "packets": count(key)}
+                    for key in keys
+                    if isinstance(key, OutcomeKey)
+                ],
+            }
+
+
+def _compiled(ruleset: Ruleset) -> Iterable[GuardedEndpoint]:
     endpoints = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
     if ruleset.wildcard is not None:
         endpoints[ruleset.wildcard.name] = ruleset.wildcard
-    for endpoint in endpoints.values():
-        yield from _chains_of(endpoint, ruleset, telemetry)
+    return endpoints.values()
 
 
-def _chains_of(endpoint: GuardedEndpoint, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
-    for (stage, side), chain in endpoint.chains.items():
-        rules: list[dict[str, Any]] = []
-        previous = -1
-        for line in chain.rules:
-            # A rule may take several lines of the chain; they share its counter.
-            if line.counter in {-1, previous}:
-                continue
-            previous = line.counter
-            key = ruleset.counter_keys[line.counter]
-            place = {"file": line.ref.file, "line": line.ref.line} if line.ref is not None else {}
-            rules.append(key._asdict() | place | {"packets": telemetry.slots.count(key)})
-        yield {"endpoint": endpoint.name, "stage": str(stage), "direction": str(side), "rules": rules}
+def _rules(chain: Chain, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    previous = -1
+    for line in chain.rules:
+        # A rule may take several lines of the chain; they share its counter.
+        if line.counter in {-1, previous}:
+            continue
+        previous = line.counter
+        key = ruleset.counted[line.counter]
+        labels = key.line if isinstance(key, StagedKey) else key
+        place = {"file": line.ref.file, "line": line.ref.line} if line.ref is not None else {}
+        yield labels._asdict() | place | {"packets": telemetry.slots.count(key)}
 
 
 def _verdicts(telemetry: Telemetry) -> Iterator[dict[str, Any]]:

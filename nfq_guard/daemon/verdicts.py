@@ -21,7 +21,7 @@ from nfq_guard.daemon.counters import (
 )
 from nfq_guard.engine.engine import Engine
 from nfq_guard.engine.ruleset import DenyAction
-from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT
+from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT, UNJUDGED
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Stage
@@ -56,7 +56,7 @@ class Verdicts:
     ) -> None:
         """Write to these words. Nothing can be judged before the first `install`."""
         self._words = words
-        self._unjudged = PASS if fail_mode is FailMode.OPEN else DENY
+        self._unjudged = UNJUDGED if fail_mode is FailMode.OPEN else DENY
         self._table_size = table_size
         self._log_rule = log_rule
         self._log_fault = log_fault
@@ -94,7 +94,7 @@ class Verdicts:
     def judge(self, place: Place, data: bytes) -> int:
         """Return the answer to the kernel. Never raises.
 
-        PASS where the place's stage has no opinion, and where the fail mode lets by what
+        PASS where the place's stage has no opinion; UNJUDGED where the fail mode lets by what
         cannot be judged.
         """
         try:

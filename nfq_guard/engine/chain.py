@@ -81,7 +81,7 @@ class FlatRule:
     ref: RuleRef | None = None
     """The policy rule this line came from; None for end-of-tier and default."""
     counter: int = -1
-    """Index into Ruleset.counter_keys; -1: not counted (a helper line of a rule)."""
+    """Index into Ruleset.counted; -1: not counted (a helper line of a rule)."""
 
 
 class Match(NamedTuple):

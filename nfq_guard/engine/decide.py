@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nfq_guard.engine.chain import Match
+from nfq_guard.engine.pending import Asked, beside, tried_on_the_way
 from nfq_guard.engine.ruleset import HostAction
 from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import ICMPV6, NEIGHBOR_DISCOVERY_TYPES, CtState, Direction, Side, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import TypeGuard
 
     from nfq_guard.engine.ruleset import Failsafe, Ruleset
@@ -106,9 +107,12 @@ def workload_to_host(ruleset: Ruleset, interface: str, packet: Packet) -> Match:
         return Match(Decision(Verdict.ALLOW, Reason.ENDPOINT_TO_HOST, endpoint=name))
     verdict = Verdict.DENY if ruleset.endpoint_to_host is HostAction.DROP else Verdict.ALLOW
     action = Match(Decision(verdict, Reason.ENDPOINT_TO_HOST, endpoint=name))
-    policy = _workload_policy(ruleset, Side.EGRESS, interface, packet)
-    if policy is None:
+    chain, pending = _of_workload(ruleset, Side.EGRESS, interface)
+    if chain is None:
         return action
+    policy = chain.classify(packet)
+    if pending is not None:
+        policy = beside(policy, pending, packet)
     return policy if _denies(policy) else _both(policy, action)
 
 
@@ -146,22 +150,40 @@ def forward_policy(
     The first step that denies decides, else the last that allows. `before_nat`: policy ahead
     of NAT allowed it, which spares it the incoming interface's (calico-semantics 3.1).
     """
-    steps: list[Callable[[], Match | None]] = [
-        lambda: _workload_policy(ruleset, Side.EGRESS, incoming, packet),
-        lambda: _workload_policy(ruleset, Side.INGRESS, outgoing, packet),
-        lambda: stage_policy(ruleset, Stage.FORWARD, Side.EGRESS, outgoing, packet),
-    ]
-    if not before_nat:
-        steps.insert(0, lambda: stage_policy(ruleset, Stage.FORWARD, Side.INGRESS, incoming, packet))
+    places = tuple(_crossed(ruleset, incoming, outgoing, before_nat=before_nat))
     said = FORWARD_DEFAULT
-    for step in steps:
-        match = step()
-        if match is None:
+    for chain, _ in places:
+        if chain is None:
             continue
+        match = chain.classify(packet)
         said = _both(said, match)
         if _denies(match):
             break
+    if ruleset.staged_policies:
+        return said._replace(counters=said.counters + tried_on_the_way(places, packet))
     return said
+
+
+def _crossed(ruleset: Ruleset, incoming: str, outgoing: str, *, before_nat: bool) -> Iterator[Asked]:
+    """Yield the policy that a forwarded packet passes, in order."""
+    if not before_nat:
+        yield _of_host(ruleset, Stage.FORWARD, Side.INGRESS, incoming)
+    yield _of_workload(ruleset, Side.EGRESS, incoming)
+    yield _of_workload(ruleset, Side.INGRESS, outgoing)
+    yield _of_host(ruleset, Stage.FORWARD, Side.EGRESS, outgoing)
+
+
+def _of_host(ruleset: Ruleset, stage: Stage, side: Side, interface: str) -> Asked:
+    found = ruleset.chain_for(stage, side, interface)
+    pending = ruleset.pending_for(stage, side, interface) if ruleset.staged_policies else None
+    return Asked(None if found is None else found[1], pending)
+
+
+def _of_workload(ruleset: Ruleset, side: Side, interface: str) -> Asked:
+    workload = ruleset.workloads.get(interface)
+    if workload is None:
+        return Asked(None, None)
+    return Asked(workload.chains[Stage.NORMAL, side], workload.pending.get((Stage.NORMAL, side)))
 
 
 def _both(first: Match, second: Match) -> Match:
@@ -232,11 +254,6 @@ def _by_connection(
     return None
 
 
-def _workload_policy(ruleset: Ruleset, side: Side, interface: str, packet: Packet) -> Match | None:
-    workload = ruleset.workloads.get(interface)
-    return None if workload is None else workload.chains[Stage.NORMAL, side].classify(packet)
-
-
 def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
     """Return what a host endpoint's policy decides about a packet in one stage, None for nothing."""
     match = stage_policy(ruleset, stage, side, interface, packet)
@@ -244,22 +261,22 @@ def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet:
 
 
 def stage_policy(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
-    """Return what one stage makes of a packet: without a decision where no rule of it decides.
+    """Return what a stage other than `forward` makes of a packet: no decision where no rule of it decides.
 
     None where nobody is asked. Failsafes and neighbor discovery come first: ahead of
-    `normal` they only end the stage, and the packet is asked again; forwarded traffic has none.
+    `normal` they only end the stage, and the packet is asked again.
     """
     found = ruleset.chain_for(stage, side, interface)
-    if found is None:
+    pending = ruleset.pending_for(stage, side, interface) if ruleset.staged_policies else None
+    if found is None and pending is None:
         return None
-    endpoint, chain = found
-    if stage is not Stage.FORWARD:
-        reason = _spared(ruleset, stage, side, packet)
-        if reason is not None:
-            if stage is not Stage.NORMAL:
-                return None
-            return Match(Decision(Verdict.ALLOW, reason, stage, side, endpoint.name))
-    return chain.classify(packet)
+    reason = _spared(ruleset, stage, side, packet)
+    if reason is not None:
+        if found is None or stage is not Stage.NORMAL:
+            return None
+        return Match(Decision(Verdict.ALLOW, reason, stage, side, found[0].name))
+    match = None if found is None else found[1].classify(packet)
+    return match if pending is None else beside(match, pending, packet)
 
 
 def _spared(ruleset: Ruleset, stage: Stage, side: Side, packet: Packet) -> Reason | None:

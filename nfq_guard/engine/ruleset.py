@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from nfq_guard.model.flow import Side, Stage
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nfq_guard.engine.chain import Chain
     from nfq_guard.model.addresses import Net
+    from nfq_guard.model.decision import Verdict
 
 
 class Failsafe(NamedTuple):
@@ -43,6 +44,28 @@ class CounterKey(NamedTuple):
     """`ingress` or `egress`."""
     action: str
     """`allow`, `deny`, `pass` or `log`."""
+
+
+class StagedKey(NamedTuple):
+    """Labels of what counts a line that is only tried out. Never equal to those of an enforced one."""
+
+    line: CounterKey
+
+
+class OutcomeKey(NamedTuple):
+    """Labels of what counts how staged policies would have judged at one place, beside what was enforced."""
+
+    endpoint: str
+    stage: str
+    direction: str
+    enforced: str
+    """`allow`, `deny`, or `pass`: left to the next stage."""
+    staged: str
+    """The same, with the staged policies live."""
+
+
+TriedKey: TypeAlias = StagedKey | OutcomeKey
+CountedKey: TypeAlias = CounterKey | TriedKey
 
 
 class DenyAction(StrEnum):
@@ -81,6 +104,16 @@ class LogLimit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """An endpoint's policy in one stage and side as it would be with its staged policies live."""
+
+    chain: Chain
+    """Counts what staged policies add, and nothing of what is enforced."""
+    outcomes: Mapping[tuple[Verdict | None, Verdict | None], int]
+    """Counter of each pair of what is enforced and what would be. None: the stage has no opinion."""
+
+
+@dataclass(frozen=True, slots=True)
 class GuardedEndpoint:
     """A host or workload endpoint's compiled policy."""
 
@@ -90,6 +123,9 @@ class GuardedEndpoint:
 
     A host endpoint always has the two `normal` chains, a workload endpoint has nothing else.
     """
+    pending: Mapping[tuple[Stage, Side], Pending] = field(default_factory=dict)
+    """Where staged policies take part, also where no chain is: decides about nothing, and makes the
+    kernel ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +151,20 @@ class Ruleset:
     log_limit: LogLimit | None = None
     """None: only the worker's own bound on all of them."""
     counter_keys: tuple[CounterKey, ...] = ()
-    """A Decision's `counter` indexes this."""
+    """A Decision's `counter` indexes this, where it is enforced."""
+    tried_keys: tuple[TriedKey, ...] = ()
+    """What is counted of staged policies: their indices go on behind those of `counter_keys`."""
+    staged_policies: int = 0
+    """How many staged policies take part somewhere. 0: nothing pending is ever asked."""
     endpoint_status: Mapping[str, str] = field(default_factory=dict)
     """Host endpoint name -> `up`, `down` or `error` (governs nothing)."""
     generation: int = 0
     """Set when installed; 0 before."""
+
+    @property
+    def counted(self) -> tuple[CountedKey, ...]:
+        """Everything that is counted, by index. What is enforced comes first."""
+        return self.counter_keys + self.tried_keys
 
     @property
     def by_interface(self) -> Mapping[str, GuardedEndpoint]:
@@ -149,14 +194,22 @@ class Ruleset:
         no such policy, workloads' included, and on forwarded traffic for every interface
         without an endpoint, workloads' included.
         """
-        own = self.own_endpoint(interface)
-        if stage is Stage.NORMAL:
-            endpoint = self.endpoint_for(interface)
-        elif stage is Stage.UNTRACKED:
-            endpoint = own
-        elif stage is Stage.PRE_DNAT:
-            endpoint = own if own is not None and (stage, side) in own.chains else self.wildcard
-        else:
-            endpoint = own or self.wildcard
+        endpoint = self._asked(stage, side, interface, pending=False)
         chain = None if endpoint is None else endpoint.chains.get((stage, side))
         return None if endpoint is None or chain is None else (endpoint, chain)
+
+    def pending_for(self, stage: Stage, side: Side, interface: str) -> Pending | None:
+        """Return what would be said there with the staged policies live, None where they change nothing."""
+        endpoint = self._asked(stage, side, interface, pending=True)
+        return None if endpoint is None else endpoint.pending.get((stage, side))
+
+    def _asked(self, stage: Stage, side: Side, interface: str, *, pending: bool) -> GuardedEndpoint | None:
+        if stage is Stage.NORMAL:
+            return self.endpoint_for(interface)
+        own = self.own_endpoint(interface)
+        if stage is Stage.PRE_DNAT:
+            speaks = own is not None and (
+                (stage, side) in own.chains or (pending and (stage, side) in own.pending)
+            )
+            return own if speaks else self.wildcard
+        return own if stage is Stage.UNTRACKED else own or self.wildcard

@@ -1,8 +1,9 @@
 """Bits in packet and connection marks, and the generations they carry.
 
-Owns how many generations a mask holds, how they follow each other, and what the two
-bits of the packet mark say. Must never touch bits outside its masks: other programs
-live there (kube-proxy 0xc000, Calico 0xffff0000, Tailscale 0x00ff0000, wg-quick a port).
+Owns how many generations a mask holds, how they follow each other, what a connection's
+mark says of its generation, and what the two bits of the packet mark say. Must never
+touch bits outside its masks: other programs live there (kube-proxy 0xc000, Calico
+0xffff0000, Tailscale 0x00ff0000, wg-quick a port).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ WORD = 0xFFFFFFFF
 NEVER_JUDGED = 0
 """The generation of a connection that no policy has allowed yet."""
 
-MIN_GENERATION_BITS = 2
-"""Fewer would leave no generation between the one in force and the one that comes round again."""
+MIN_CONNECTION_BITS = 4
+"""Fewer hold less than three generations: none would be left between the one in force and the
+one that comes round again."""
 
 PACKET_BITS = 2
 """Bits of the packet mark that carry a code."""
@@ -34,7 +36,21 @@ class Code(IntEnum):
     """On its way to the worker: asked at an earlier stage of its hook than NONE says. On its
     way back: to be rejected."""
     SPARED = 3
-    """Allowed by untracked or pre-DNAT policy: later stages of the same way need not ask."""
+    """Allowed by untracked or pre-DNAT policy: later stages of the same way need not ask. On
+    its way from hook to hook only on untracked packets. What has a connection has it in
+    `ct mark` (Stamp): another table can save the mark of a packet there whole, and
+    restore it when policy has long changed."""
+
+
+class Stamp(IntEnum):
+    """What a connection's mark says that a generation's policy has made of it."""
+
+    ALLOWED = 0
+    """Judged by every stage of its way, and allowed."""
+    PASSED = 1
+    """Judged ahead of NAT, and left to later stages."""
+    SPARED = 2
+    """Allowed ahead of NAT."""
 
 
 REFUSED = Code.EARLY
@@ -69,7 +85,11 @@ class PacketMark(NamedTuple):
 
 
 class ConnectionMark(NamedTuple):
-    """Our bits in the connection mark: the generation that allowed the connection."""
+    """Our bits in the connection mark: a generation, and what its policy has made of the connection.
+
+    The mask's bits are one number. 0: never judged. 1 up to `last_generation`: that generation
+    allowed it. Behind those come the numbers of the next Stamp, and of the one after it.
+    """
 
     mask: int
 
@@ -81,21 +101,17 @@ class ConnectionMark(NamedTuple):
     @property
     def last_generation(self) -> int:
         """The highest generation the mask holds; the lowest is 1."""
-        return self.mask // self._unit
+        return self.mask // self._unit // len(Stamp)
 
     @property
     def _unit(self) -> int:
         return self.mask & -self.mask
 
-    def value(self, generation: int) -> int:
+    def value(self, generation: int, stamp: Stamp = Stamp.ALLOWED) -> int:
         """Return the mark's bits for a generation; ValueError if the mask cannot hold it."""
         if not NEVER_JUDGED < generation <= self.last_generation:
             raise ValueError(f"generation must be 1-{self.last_generation}, got {generation}")
-        return generation * self._unit
-
-    def generation(self, mark: int) -> int:
-        """Return the generation in a connection's mark, NEVER_JUDGED if there is none."""
-        return (mark & self.mask) // self._unit
+        return (generation + stamp * self.last_generation) * self._unit
 
     def following(self, generation: int) -> int:
         """Return the generation after this one; after the last comes 1."""
@@ -119,12 +135,12 @@ def check_packet_mask(mask: int) -> int:
 
 
 def check_connection_mask(mask: int) -> int:
-    """Return the mask; ValueError unless it is at least two neighboring bits of a 32-bit word."""
+    """Return the mask; ValueError unless it is at least four neighboring bits of a 32-bit word."""
     if not 0 < mask <= WORD:
-        raise ValueError(f"connection mark mask must be between 0x3 and 0xffffffff, got {mask:#x}")
+        raise ValueError(f"connection mark mask must be between 0xf and 0xffffffff, got {mask:#x}")
     run = mask // (mask & -mask)
-    if run & (run + 1) or run.bit_length() < MIN_GENERATION_BITS:
+    if run & (run + 1) or run.bit_length() < MIN_CONNECTION_BITS:
         raise ValueError(
-            f"connection mark mask must be {MIN_GENERATION_BITS} or more bits side by side, got {mask:#x}"
+            f"connection mark mask must be {MIN_CONNECTION_BITS} or more bits side by side, got {mask:#x}"
         )
     return mask

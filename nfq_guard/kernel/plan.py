@@ -20,7 +20,7 @@ from nfq_guard.model.problem import ConfigError, Position, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nfq_guard.engine.ruleset import Failsafe, Ruleset
+    from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Ruleset
 
 LAST_QUEUE = 65535
 """Queue numbers are 16 bits wide."""
@@ -150,6 +150,20 @@ class Guarded:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """Where the kernel asks for the sake of staged policies alone: nothing that is enforced looks there.
+
+    What is asked there is told apart from the guarded, so that nothing else happens to it.
+    """
+
+    untracked_in: tuple[str, ...] = ()
+    untracked_out: tuple[str, ...] = ()
+    pre_dnat: Guarded = Guarded()
+    forward_in: Guarded = Guarded()
+    forward_out: Guarded = Guarded()
+
+
+@dataclass(frozen=True, slots=True)
 class KernelPlan:
     """Everything the table says that depends on policy. Equal plans render equal text."""
 
@@ -174,19 +188,22 @@ class KernelPlan:
     forward_in: Guarded = Guarded()
     """Where forwarded packets are asked about by the interface that they came in by."""
     forward_out: Guarded = Guarded()
+    watched: Watched = Watched()
 
     @property
     def sections(self) -> frozenset[Section]:
         """The parts of the table that the policy needs."""
-        before_nat = bool(self.pre_dnat or self.untracked_in)
-        # What is allowed before NAT carries our bits as far as here.
-        forward = bool(before_nat or self.forward_in or self.forward_out)
+        watched = self.watched
+        pre_dnat = bool(self.pre_dnat or watched.pre_dnat)
+        untracked_in = bool(self.untracked_in or watched.untracked_in)
+        crossing = (self.forward_in, self.forward_out, watched.forward_in, watched.forward_out)
         needed = {
             Section.LOCAL: True,
-            Section.FORWARD: forward,
-            Section.PRE_DNAT: bool(self.pre_dnat),
-            Section.UNTRACKED_IN: bool(self.untracked_in),
-            Section.UNTRACKED_OUT: bool(self.untracked_out),
+            # What comes by a stage before NAT carries our bits as far as here.
+            Section.FORWARD: pre_dnat or untracked_in or any(crossing),
+            Section.PRE_DNAT: pre_dnat,
+            Section.UNTRACKED_IN: untracked_in,
+            Section.UNTRACKED_OUT: bool(self.untracked_out or watched.untracked_out),
         }
         return frozenset(section for section, wanted in needed.items() if wanted)
 
@@ -229,6 +246,13 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
         pre_dnat=_guarded(ruleset, Stage.PRE_DNAT, Side.INGRESS),
         forward_in=_guarded(ruleset, Stage.FORWARD, Side.INGRESS, workloads),
         forward_out=_guarded(ruleset, Stage.FORWARD, Side.EGRESS, workloads),
+        watched=Watched(
+            untracked_in=_watched(ruleset, Stage.UNTRACKED, Side.INGRESS).interfaces,
+            untracked_out=_watched(ruleset, Stage.UNTRACKED, Side.EGRESS).interfaces,
+            pre_dnat=_watched(ruleset, Stage.PRE_DNAT, Side.INGRESS),
+            forward_in=_watched(ruleset, Stage.FORWARD, Side.INGRESS),
+            forward_out=_watched(ruleset, Stage.FORWARD, Side.EGRESS),
+        ),
     )
 
 
@@ -236,6 +260,14 @@ def _guarded(ruleset: Ruleset, stage: Stage, side: Side, more: tuple[str, ...] =
     own = (name for name, endpoint in ruleset.by_interface.items() if (stage, side) in endpoint.chains)
     wildcard = ruleset.wildcard
     return Guarded(tuple(sorted({*own, *more})), wildcard is not None and (stage, side) in wildcard.chains)
+
+
+def _watched(ruleset: Ruleset, stage: Stage, side: Side) -> Guarded:
+    def alone(endpoint: GuardedEndpoint) -> bool:
+        return (stage, side) in endpoint.pending and (stage, side) not in endpoint.chains
+
+    own = (name for name, endpoint in ruleset.by_interface.items() if alone(endpoint))
+    return Guarded(tuple(sorted(own)), ruleset.wildcard is not None and alone(ruleset.wildcard))
 
 
 def valid_interface(name: str) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nfq_guard.kernel.phrases import QUEUE_CHAIN
 from nfq_guard.kernel.plan import QueueTarget, Section
-from nfq_guard.kernel.rules import GENERATION_COMMENT, QUEUE_CHAIN, Rules, queue_comment
+from nfq_guard.kernel.rules import GENERATION_COMMENT, Rules, queue_comment
 from nfq_guard.kernel.skeleton import BASE_CHAINS, COUNTERS, SKELETON, SKELETON_COMMENT, base_chains, sets
 from nfq_guard.kernel.text import block, chain_text, set_text
 

@@ -6,8 +6,12 @@ checked by kernel/plan.py, everything else here is a number.
 A base chain's only rule jumps to a regular chain, which a reload may change. Ahead of
 a base chain that queues, on the same hook, another takes our bits off packets: whoever
 set them (a local program's SO_MARK, another table, the output side of loopback), it was
-not the worker. Where a stage before NAT stands, it does so for all packets, and what is
-found later is its own.
+not the worker. Where a stage before NAT stands, it does so for all packets.
+
+What a stage before NAT said, the later ones read off the connection's mark, together with
+the generation: a packet's mark is saved and restored by others, whole, and would go on
+saying what policy said long ago. Only an untracked packet has it in its own mark: nothing
+can be saved of it.
 
 The worker allows by "repeat" with a code in the packet mark: the kernel runs the base
 chain once more, which takes the code off again and writes the generation into `ct mark`.
@@ -20,11 +24,13 @@ stamping chain there could not tell it from a judged one on output.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from nfq_guard.kernel.marks import REFUSED, Code
-from nfq_guard.kernel.plan import EstablishedFlows, FailMode, QueueTarget, Section
-from nfq_guard.kernel.text import Chain, replaced, starting_with
+from nfq_guard.kernel import ways
+from nfq_guard.kernel.marks import REFUSED, Code, Stamp
+from nfq_guard.kernel.phrases import IN, OUT, QUEUE_CHAIN, Phrases, Way
+from nfq_guard.kernel.plan import FailMode, QueueTarget, Section
+from nfq_guard.kernel.text import Chain, starting_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,28 +38,16 @@ if TYPE_CHECKING:
     from nfq_guard.kernel.plan import KernelPlan, KernelSettings
 
 GENERATION_COMMENT = "generation"
-QUEUE_CHAIN = "to_queue"
 
-_NEIGHBOR_DISCOVERY = (
-    "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect"
-)
 _WORKLOAD_ICMPV6 = (
     "mld-listener-query, mld-listener-report, mld-listener-done, "
     "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert"
 )
 
 
-class _Way(NamedTuple):
-    """The words in which the two directions differ."""
-
-    suffix: str
-    interface: str
-    peer: str
-    opposite: str
-
-
-_IN = _Way("in", "iifname", "saddr", "out")
-_OUT = _Way("out", "oifname", "daddr", "in")
+_SENT_ELSEWHERE = "ct status dnat ct direction original fib saddr type local"
+"""The host's own packets whose connection DNAT has sent elsewhere. By source address and not by
+`iif 0`: what leaves through a tunnel of the host has the tunnel for its incoming interface."""
 
 
 def queue_comment(settings: KernelSettings) -> str:
@@ -62,22 +56,17 @@ def queue_comment(settings: KernelSettings) -> str:
     return f"queue {settings.queue}-{settings.last_queue} {mode}"
 
 
-class Rules:
+class Rules(Phrases):
     """Writes the regular chains of a plan."""
 
     def __init__(self, plan: KernelPlan, settings: KernelSettings, target: QueueTarget) -> None:
         """Prepare the words that recur."""
-        self._plan = plan
-        self._settings = settings
+        super().__init__(plan, settings)
         self._target = target
-        mark = settings.packet_mark
-        self._bits = f"meta mark & {mark.mask:#010x}"
-        self._clear = self._put(Code.NONE)
-        self._stray = f"{self._bits} != 0x00000000 {self._clear}"
-        self._early_in = bool({Section.PRE_DNAT, Section.UNTRACKED_IN} & plan.sections)
-        self._early_out = Section.UNTRACKED_OUT in plan.sections
-        # Reached only while the queue's chain is empty (render_groundwork).
-        self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
+        # Where policy that is enforced may have allowed a packet at an earlier stage. Staged policy
+        # allows nothing: what is asked for its sake alone has earned no trust.
+        self._early_in = bool(plan.pre_dnat or plan.untracked_in)
+        self._early_out = bool(plan.untracked_out)
 
     def chains(self, section: Section) -> tuple[Chain, ...]:
         """Return a section's regular chains, each ahead of those that jump to it."""
@@ -99,36 +88,49 @@ class Rules:
         yield "unmark_in", self._unmark(self._earned_in(), self._inward("unmark", "unmark"))
         yield "stamp_in", self._stamp()
         yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "drop")
-        yield "guard_in", self._guard(_IN)
+        yield "guard_in", self._guard(IN)
         yield "from_workload", self._from_workload()
         yield "classify_in", self._inward("guard_in", "from_workload")
         yield "unmark_out", self._unmark(self._earned_out(), self._outward("unmark"))
         yield "stamp_out", self._stamp(leaving=True)
         yield "answer_out", self._answer("out")
-        yield "guard_out", self._guard(_OUT)
+        yield "guard_out", self._guard(OUT)
         yield "classify_out", self._classify_out()
+        yield "unmark_rerouted", self._unmark_rerouted()
+        yield "answer_rerouted", iter((f"{self._has(Code.ALLOWED)} goto stamp_out", "drop"))
+        yield "guard_rerouted", self._guard_rerouted()
+        yield "sort_rerouted", self._outward("guard_rerouted")
+        yield "classify_rerouted", iter((f"{_SENT_ELSEWHERE} goto sort_rerouted",))
 
     def _forward(self) -> Iterator[tuple[str, Iterator[str]]]:
-        yield "unmark_forward", self._unmark(self._earned_in(), self._crossing("unmark"))
+        crossing = ways.crossing(self._plan, "goto unmark", "goto unmark")
+        yield "unmark_forward", self._unmark(self._earned_in(), crossing)
         yield "stamp_forward", self._stamp()
         yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
         yield "guard_forward", self._guard_forward()
         yield "classify_forward", self._classify_forward()
 
     def _pre_dnat(self) -> Iterator[tuple[str, Iterator[str]]]:
+        yield "unmark_pre_dnat", self._unmark_pre_dnat()
+        yield "pass_pre_dnat", self._note(Stamp.PASSED)
+        yield "spare_pre_dnat", self._note(Stamp.SPARED)
+        yield "answer_pre_dnat", self._answer_pre_dnat()
         yield "guard_pre_dnat", self._guard_pre_dnat()
         yield "classify_pre_dnat", self._classify_pre_dnat()
 
     def _untracked_in(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "guard_untracked_in", self._guard_untracked_in()
-        yield "classify_untracked_in", iter((self._stray, "iifname @exempt_in goto guard_untracked_in"))
-        yield "untrack_in", iter((f"{self._has(Code.SPARED)} notrack",))
+        yield "classify_untracked_in", self._classify_untracked_in()
+        yield "exempt", self._exempt()
+        yield "untrack_in", self._untrack_in()
 
     def _untracked_out(self) -> Iterator[tuple[str, Iterator[str]]]:
         yield "unmark_untracked_out", iter((self._stray,))
         yield "untrack_out", iter(("notrack", self._put(Code.EARLY), "accept"))
         yield "guard_untracked_out", self._guard_untracked_out()
-        yield "classify_untracked_out", iter(("oifname @exempt_out goto guard_untracked_out",))
+        unmarked = f"{self._bits} == 0x00000000"
+        classify = ways.untracked_out(self._plan, "guard_untracked_out", unmarked)
+        yield "classify_untracked_out", classify
         yield "spare_out", self._spare_out()
 
     # -- which packets --------------------------------------------------------
@@ -136,24 +138,23 @@ class Rules:
     def _unmark(self, earned: list[str], dispatch: Iterator[str]) -> Iterator[str]:
         """Yield what takes our bits off, unless the packet can have earned them at an earlier stage.
 
-        Another table may set or restore the very bits between that stage and here.
+        Another table may set the very bits between that stage and here.
         """
         yield f"{self._bits} == 0x00000000 return"
         for where in earned:
-            yield f"{where}{self._has(Code.SPARED)} return"
+            yield f"{where}{self._has(Code.SPARED)} ct state untracked return"
         if earned:
             yield f"{self._has(Code.SPARED)} goto unmark"
         yield from dispatch
 
     def _earned_in(self) -> list[str]:
-        """Return by what packets are known that a stage before NAT may have allowed."""
-        sections = self._plan.sections
-        untracked = ["iifname @exempt_in "] if Section.UNTRACKED_IN in sections else []
-        return untracked + ([self._before_nat()] if Section.PRE_DNAT in sections else [])
+        """Return by what untracked packets are known that a stage before NAT may have allowed."""
+        untracked = ["iifname @exempt_in "] if self._plan.untracked_in else []
+        return untracked + ([ways.guarded_before_nat(self._plan)] if self._plan.pre_dnat else [])
 
     def _earned_out(self) -> list[str]:
-        """Return the same of packets going out: untracked policy leaves them untracked."""
-        return ["ct state untracked "] if self._early_out else []
+        """Return the same of packets going out: any of them."""
+        return [""] if self._early_out else []
 
     def _inward(self, host: str, workload: str) -> Iterator[str]:
         yield f"iifname @managed goto {host}"
@@ -174,44 +175,46 @@ class Rules:
             yield f"{self._has(Code.SPARED)} goto unmark"
         yield from self._outward("guard_out")
 
-    def _crossing(self, target: str) -> Iterator[str]:
-        plan = self._plan
-        ends = (("iifname", "forwarded_in", plan.forward_in), ("oifname", "forwarded_out", plan.forward_out))
-        for word, name, guarded in ends:
-            if guarded.interfaces:
-                yield f"{word} @{name} goto {target}"
-            if guarded.others:
-                yield f"{word} != @managed goto {target}"
-
     def _classify_forward(self) -> Iterator[str]:
-        yield from self._crossing("guard_forward")
-        if not self._early_in:
-            return
-        # Nobody has to be asked here any more. What came by the stage before NAT unjudged
-        # (fail-open) is not remembered.
-        yield f"{self._has(Code.EARLY)} goto unmark"
-        if self._plan.pre_dnat:
-            yield "ct state related accept"
-            yield f"{self._before_nat()}ct direction original goto stamp_forward"
-        yield f"{self._has(Code.SPARED)} goto unmark"
+        yield from ways.forward(self._plan, "guard_forward")
+        # Nobody has to be asked here any more. What the stage before NAT said it knows itself.
+        if self._early_in:
+            yield f"{self._has(Code.SPARED)} goto unmark"
+
+    def _classify_untracked_in(self) -> Iterator[str]:
+        yield self._stray
+        yield from ways.untracked_in(self._plan, "guard_untracked_in")
+
+    def _untrack_in(self) -> Iterator[str]:
+        if self._plan.untracked_in:
+            yield f"{self._has(Code.SPARED)} goto exempt"
+        yield self._stray
+
+    def _unmark_pre_dnat(self) -> Iterator[str]:
+        yield f"{self._bits} == 0x00000000 return"
+        if self._plan.untracked_in:
+            yield f"iifname @exempt_in {self._has(Code.SPARED)} ct state untracked return"
+        yield self._clear
 
     def _classify_pre_dnat(self) -> Iterator[str]:
-        if Section.UNTRACKED_IN in self._plan.sections:
-            yield f"{self._has(Code.SPARED)} return"
-        else:
-            yield self._stray
-        yield f"{self._before_nat()}goto guard_pre_dnat"
+        yield from (f"{way.where}{way.how}" for way in ways.before_nat(self._plan, "guard_pre_dnat"))
 
-    def _before_nat(self) -> str:
-        return "" if self._plan.pre_dnat.others else "iifname @before_nat "
+    def _unmark_rerouted(self) -> Iterator[str]:
+        yield f"{self._bits} == 0x00000000 return"
+        yield from (f"ct status dnat {line}" for line in self._outward("unmark"))
 
     # -- what happens to them -------------------------------------------------
 
-    def _guard(self, way: _Way) -> Iterator[str]:
+    def _guard(self, way: Way) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
         yield from self._known(way.suffix)
+        if way is IN and self._early_in:
+            yield f"{self._stamped(Stamp.SPARED)} goto stamp_in"
+        if way is OUT:
+            # Judged behind routing, by the interface that it leaves by.
+            yield f"{_SENT_ELSEWHERE} accept"
         yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
-        if way is _OUT:
+        if way is OUT:
             yield from self._old_answers()
         yield from self._neighbors(f'counter name "neighbor_discovery_{way.suffix}" accept')
         yield from self._ask(way.suffix)
@@ -233,33 +236,59 @@ class Rules:
     def _guard_forward(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_forward"
         yield from self._known("forward")
+        if self._early_in:
+            yield f"{self._stamped(Stamp.SPARED)} {self._put(Code.SPARED)}"
         yield from self._ask("forward")
 
+    def _guard_rerouted(self) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_rerouted"
+        yield from self._known("out")
+        yield from self._failsafes(OUT, 'counter name "failsafe_out" goto stamp_out')
+        yield from self._ask("out")
+
     def _guard_pre_dnat(self) -> Iterator[str]:
+        yield f"{self._codes()} != 0x00000000 goto answer_pre_dnat"
         yield from self._known("pre_dnat")
-        yield from self._failsafes(_IN, "accept")
+        yield f"{self._judged_before_nat()} accept"
+        yield from self._failsafes(IN, "goto pass_pre_dnat")
         yield from self._neighbors("accept")
-        yield self._put(Code.EARLY)
         yield from self._ask("pre_dnat")
 
+    def _answer_pre_dnat(self) -> Iterator[str]:
+        # Without a connection there is nothing to write into: the packet keeps the code.
+        yield f"{self._has(Code.SPARED)} ct state untracked accept"
+        yield f"{self._has(Code.SPARED)} goto spare_pre_dnat"
+        yield f"{self._has(Code.ALLOWED)} goto pass_pre_dnat"
+        yield "drop"
+
     def _guard_untracked_in(self) -> Iterator[str]:
-        yield from self._failsafes(_IN, "accept")
-        yield from self._answers(_IN)
+        yield from self._failsafes(IN, "accept")
+        yield from self._answers(IN)
         yield from self._neighbors("accept")
+        yield self._put(Code.EARLY)
         yield from self._ask("untracked_in")
 
     def _guard_untracked_out(self) -> Iterator[str]:
         yield f"{self._has(Code.SPARED)} goto untrack_out"
-        yield from self._failsafes(_OUT, "accept")
-        yield from self._answers(_OUT)
+        yield from self._failsafes(OUT, "accept")
+        yield from self._answers(OUT)
         yield from self._neighbors("accept")
         # By this code, a packet that is exempt already is not taken for one that we exempted.
         yield f"ct state untracked {self._put(Code.ALLOWED)}"
         yield f"ct state != untracked {self._put(Code.EARLY)}"
         yield from self._ask("untracked_out")
 
+    def _exempt(self) -> Iterator[str]:
+        yield "notrack"
+        yield "ct state untracked accept"
+        # What came by loopback has a connection since it went out.
+        yield self._clear
+        yield f"ct direction original {self._stamps(Stamp.SPARED)}"
+
     def _spare_out(self) -> Iterator[str]:
-        yield f"{self._has(Code.EARLY)} ct state untracked {self._put(Code.SPARED)} return"
+        if self._early_out:
+            exempted = f"{self._has(Code.EARLY)} ct state untracked"
+            yield f"oifname @exempt_out {exempted} {self._put(Code.SPARED)} return"
         yield self._stray
 
     def _answer(self, suffix: str, spared: str = "drop") -> Iterator[str]:
@@ -280,70 +309,23 @@ class Rules:
         """Yield what happens to a packet that policy or a failsafe allows.
 
         A connection is stamped by the last stage it has to pass: what leaves by `lo` comes
-        in by `lo` and is judged there too.
+        in by `lo` and is judged there too. And only if it has passed the one before NAT:
+        a packet may come by that one unjudged (fail-open, or it waited elsewhere while the
+        stage came into being).
         """
-        mark = self._settings.connection_mark
-        generation = self._plan.generation
         yield self._clear
         if leaving and self._plan.loopback_guarded:
             yield 'oifname "lo" accept'
-        stamp = replaced("ct mark", mark.mask, mark.value(generation))
-        yield f'{stamp} comment "{GENERATION_COMMENT} {generation}"'
+        if not leaving and self._plan.pre_dnat:
+            yield f"{ways.guarded_before_nat(self._plan)}{self._judged_before_nat(negated=True)} accept"
+        yield f'{self._stamps(Stamp.ALLOWED)} comment "{GENERATION_COMMENT} {self._plan.generation}"'
         yield "accept"
 
-    # -- lines that recur -------------------------------------------------------
-
-    def _known(self, suffix: str) -> Iterator[str]:
-        mark = self._settings.connection_mark
-        yield f"ct mark & {mark.mask:#010x} == {mark.value(self._plan.generation):#010x} accept"
-        # Replies to what was judged, and connections that conntrack's helpers announced.
-        yield "ct state established ct direction reply accept"
-        yield "ct state related accept"
-        yield "ct state established ct status expected accept"
-        if self._settings.established_flows is EstablishedFlows.KEEP:
-            yield "ct state established accept"
-        if self._plan.drop_invalid:
-            yield f'ct state invalid counter name "invalid_{suffix}" drop'
-
-    @staticmethod
-    def _failsafes(way: _Way, outcome: str) -> Iterator[str]:
-        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
-            yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
-
-    @staticmethod
-    def _old_answers() -> Iterator[str]:
-        # A session older than the guard, whose first packet since is our server's: conntrack takes
-        # that for the original direction. Without these lines an SSH session that prints would hang
-        # until its user types. Not a SYN: nobody opens a connection from a failsafe port. None for
-        # what comes in: an answer from a failsafe port of another host proves nothing, its sender
-        # chose the port.
-        answer = 'tcp flags != syn / syn,ack counter name "failsafe_out" accept'
-        for ending, address in (("", ""), ("4", " . ip daddr"), ("6", " . ip6 daddr")):
-            yield f"meta l4proto . th sport{address} @failsafe_in{ending} {answer}"
-
-    @staticmethod
-    def _answers(way: _Way) -> Iterator[str]:
-        # No connection tells an answer from a question here: the other direction's ports do.
-        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
-            yield f"meta l4proto . th sport{address} @failsafe_{way.opposite}{ending} accept"
-
-    def _neighbors(self, outcome: str) -> Iterator[str]:
-        if self._plan.allow_neighbor_discovery:
-            yield f"icmpv6 type {{ {_NEIGHBOR_DISCOVERY} }} {outcome}"
-
-    def _ask(self, suffix: str) -> Iterator[str]:
-        yield f'counter name "queued_{suffix}" jump {QUEUE_CHAIN}'
-        yield self._unqueued
-
-    def _codes(self) -> str:
-        return f"meta mark & {self._settings.packet_mark.codes:#010x}"
-
-    def _has(self, code: Code) -> str:
-        return f"{self._codes()} == {self._settings.packet_mark.value(code):#010x}"
-
-    def _put(self, code: Code) -> str:
-        mark = self._settings.packet_mark
-        return replaced("meta mark", mark.mask, mark.value(code))
+    def _note(self, stamp: Stamp) -> Iterator[str]:
+        """Yield what happens to a packet that a stage before NAT has judged."""
+        yield self._clear
+        yield self._stamps(stamp)
+        yield "accept"
 
     def _queue_rule(self) -> str:
         settings = self._settings

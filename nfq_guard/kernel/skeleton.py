@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nfq_guard.kernel.plan import KernelPlan
     from nfq_guard.kernel.text import Set
 
-SKELETON = 2
+SKELETON = 4
 """Version of the base chains and of the declarations of sets and counters. A table with
 another version is replaced, not reloaded: raise it with every change to those."""
 
@@ -44,7 +44,8 @@ PRIORITIES = {
     -301: "raw - 1",
     -300: "raw",
     -299: "raw + 1",
-    -150: "mangle",
+    -149: "mangle + 1",
+    -148: "mangle + 2",
     -6: "filter - 6",
     -5: "filter - 5",
 }
@@ -68,13 +69,19 @@ BASE_CHAINS: dict[Section, tuple[BaseRule, ...]] = {
         BaseRule("input", "input", -5, "classify_in"),
         BaseRule("output_pre", "output", -6, "unmark_out"),
         BaseRule("output", "output", -5, "classify_out"),
+        BaseRule("rerouted_pre", "postrouting", -149, "unmark_rerouted"),
+        BaseRule("rerouted", "postrouting", -148, "classify_rerouted"),
     ),
     Section.FORWARD: (
         BaseRule("forward_pre", "forward", -6, "unmark_forward"),
         BaseRule("forward", "forward", -5, "classify_forward"),
     ),
-    # Behind connection tracking (-200), ahead of destination NAT.
-    Section.PRE_DNAT: (BaseRule("pre_dnat", "prerouting", -150, "classify_pre_dnat"),),
+    # Behind connection tracking (-200) and others' `mangle` (-150), which restores and saves marks;
+    # ahead of destination NAT.
+    Section.PRE_DNAT: (
+        BaseRule("pre_dnat_pre", "prerouting", -149, "unmark_pre_dnat"),
+        BaseRule("pre_dnat", "prerouting", -148, "classify_pre_dnat"),
+    ),
     # Ahead of connection tracking.
     Section.UNTRACKED_IN: (
         BaseRule("untracked_in", "prerouting", -300, "classify_untracked_in"),

@@ -59,6 +59,12 @@ def interface_set(name: str, interfaces: Iterable[str]) -> Set:
     return Set(name, ("type ifname",), tuple(f'"{interface}"' for interface in interfaces))
 
 
+def one_of(interfaces: Iterable[str]) -> str:
+    """Return what matches any of these interfaces, at least one, in a rule of its own."""
+    quoted = [f'"{interface}"' for interface in interfaces]
+    return quoted[0] if len(quoted) == 1 else "{ " + ", ".join(quoted) + " }"
+
+
 def failsafe_sets(name: str, ports: FailsafePorts) -> Iterator[Set]:
     """Yield the sets of ports open to all, to IPv4 nets and to IPv6 nets."""
     service = "type inet_proto . inet_service"

@@ -90,4 +90,4 @@ class Decision(NamedTuple):
     tier: str | None = None
     rule: RuleRef | None = None
     counter: int = -1
-    """Index into Ruleset.counter_keys of the rule that decided; -1: none."""
+    """Index into Ruleset.counted of the rule that decided; -1: none."""

@@ -33,7 +33,6 @@ CODES = {
     "no-effect": "warning: a resource or a setting that nothing here looks at",
     "no-endpoint": "warning: policies, but no HostEndpoint: nothing is guarded",
     "no-files": "a folder without rule files",
-    "not-enforced": "warning: understood, but not enforced in this version",
     "not-text": "not UTF-8 text",
     "out-of-range": "a number outside its limits",
     "selects-nothing": "warning: a policy's selector without an endpoint, or a rule's without an address",

@@ -11,7 +11,7 @@ from nfq_guard.model.decision import Action
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
-from nfq_guard.resources.pending import KINDS, ignored_settings
+from nfq_guard.resources.ignored import ignored_settings
 from nfq_guard.resources.reach import reach
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ def crosscheck(inventory: Inventory, *, complete: bool = True) -> Iterator[Probl
         for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
             for index, rule in enumerate(rules):
                 yield from _never_matches(profile, f"spec.{field}[{index}]", rule)
-    for place, message in KINDS.items():
-        for located in getattr(inventory, place):
-            yield _warning(located, "kind", "not-enforced", message)
     yield from _felix(inventory)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nfq_guard.resources.endpoints import HostEndpoint
     from nfq_guard.resources.inventory import Inventory, Located
-    from nfq_guard.resources.policies import GlobalNetworkPolicy, NetworkPolicy
+    from nfq_guard.resources.policies import AnyPolicy
     from nfq_guard.resources.rules import EntityRule
     from nfq_guard.selector import Selector, SelectorCache
 
@@ -69,7 +69,7 @@ def endpoint_labels(
 
 
 def applies_to(
-    policy: Located[GlobalNetworkPolicy] | Located[NetworkPolicy],
+    policy: Located[AnyPolicy],
     labels: Mapping[str, str],
     selectors: SelectorCache,
 ) -> bool:

@@ -6,7 +6,7 @@ policy: what it names (tiers) is for `crosscheck`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import Field
 
@@ -197,3 +197,13 @@ class GlobalNetworkPolicy(Resource):
     """A policy that selects endpoints of every namespace, and host endpoints."""
 
     spec: GlobalNetworkPolicySpec = GlobalNetworkPolicySpec()
+
+
+AnyPolicy: TypeAlias = GlobalNetworkPolicy | NetworkPolicy | StagedGlobalNetworkPolicy | StagedNetworkPolicy
+
+
+def staged_action(policy: AnyPolicy) -> str | None:
+    """Return what a policy that is only tried out would do, None for a live one."""
+    if isinstance(policy, (StagedGlobalNetworkPolicy, StagedNetworkPolicy)):
+        return policy.spec.staged_action
+    return None

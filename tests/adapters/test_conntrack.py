@@ -94,7 +94,7 @@ def test_entries_that_end_while_we_work_are_passed_over(
 @pytest.mark.netns
 def test_without_the_right_to_do_it_the_kernels_refusal_is_reported(marked: netns.Namespace) -> None:
     script = (
-        "import os; from nfq_guard.adapters.conntrack import clear_marks; os.setuid(65534); clear_marks(0x3)"
+        "import os; from nfq_guard.adapters.conntrack import clear_marks; os.setuid(65534); clear_marks(0xf)"
     )
     done = marked.run(sys.executable, "-c", script, check=False)
     assert "KernelError: connection marks cannot be cleared: Operation not permitted" in done.stderr

@@ -121,6 +121,8 @@ def test_an_installed_table_is_sound_and_knows_its_generation(table: Table) -> N
         "input": ("input", -5),
         "output_pre": ("output", -6),
         "output": ("output", -5),
+        "rerouted_pre": ("postrouting", -149),
+        "rerouted": ("postrouting", -148),
     }
     assert table.installed_generation() == 3
     assert snapshot.queue == "queue 0-0 no bypass"
@@ -257,8 +259,8 @@ def test_a_table_in_another_namespace_is_not_touched(space: netns.Namespace, tab
     table.install(PLAN)
     with netns.Namespace() as other, other.entered():
         assert table.read_back() is None
-        table.install(replace(PLAN, generation=9))
-        assert table.installed_generation() == 9
+        table.install(replace(PLAN, generation=5))
+        assert table.installed_generation() == 5
     assert table.installed_generation() == 3
     assert space.name
 
@@ -310,16 +312,16 @@ def test_connections_are_cleared_when_their_generation_may_be_of_another_time_an
         cleared.clear()
         return clearings == 1
 
-    assert clears(15), "a first table"
-    going_on = [clears(generation) for generation in (1, 2, 7, 8, 9, 11)]
-    assert going_on == [True, False, False, True, False, False]
-    assert clears(3), "generations left out, 1 among them"
-    assert clears(3), "a full round"
-    assert not clears(3, again=True), "put back"
+    assert clears(5), "a first table"
+    going_on = [clears(generation) for generation in (1, 2, 3, 5)]
+    assert going_on == [True, False, True, False]
+    assert clears(2), "generations left out, 1 among them"
+    assert clears(2), "a full round"
+    assert not clears(2, again=True), "put back"
     space.nft("delete table inet nfq_guard\n")
-    assert not clears(3, again=True), "put back when it was gone"
+    assert not clears(2, again=True), "put back when it was gone"
     space.nft("delete chain inet nfq_guard output\n")
-    assert clears(3, again=True), "damaged"
+    assert clears(2, again=True), "damaged"
     space.nft("delete chain inet nfq_guard output\n")
     assert clears(4), "damaged, and another policy"
 

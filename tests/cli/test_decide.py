@@ -86,6 +86,57 @@ def test_one_verdict_a_flow_in_the_same_order(folder: Path) -> None:
     }
 
 
+STAGED = """
+apiVersion: projectcalico.org/v3
+kind: StagedGlobalNetworkPolicy
+metadata: {name: tried}
+spec:
+  order: 1
+  ingress:
+    - {action: Deny, source: {nets: [10.0.0.9/32]}}
+"""
+
+
+def test_on_request_each_verdict_says_what_it_would_be_with_staged_policies(folder: Path) -> None:
+    (folder / "rules" / "tried.yaml").write_text(STAGED, encoding="utf-8")
+    asked = lines(flow(), flow("10.9.0.1"), flow(dport=22), "no flow")
+    plain = CliRunner().invoke(cli, arguments(folder), input=asked)
+    result = CliRunner().invoke(cli, arguments(folder, "--staged"), input=asked)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    enforced = [{key: answer[key] for key in answer if key != "staged"} for answer in answers]
+
+    assert enforced == [json.loads(line) for line in plain.stdout.splitlines()]
+    assert (plain.exit_code, result.exit_code) == (Exit.NO, Exit.NO)
+    assert answers[0]["staged"] == {
+        "verdict": "deny",
+        "reason": "policy",
+        "stage": "normal",
+        "direction": "ingress",
+        "endpoint": "host-eth0",
+        "tier": "default",
+        "policy": {"kind": "StagedGlobalNetworkPolicy", "name": "tried"},
+        "rule": 0,
+    }
+    assert (answers[1]["staged"]["verdict"], answers[1]["staged"]["policy"]["name"]) == ("deny", "web")
+    assert answers[2]["staged"] is None
+    assert "staged" not in answers[3]
+
+
+def test_text_says_what_staged_policies_would_do_only_on_request(folder: Path) -> None:
+    (folder / "rules" / "tried.yaml").write_text(STAGED, encoding="utf-8")
+    command = arguments(folder, "--format", "text")
+    plain = CliRunner().invoke(cli, command, input=lines(flow()))
+    result = CliRunner().invoke(cli, [*command, "--staged"], input=lines(flow()))
+
+    assert "; staged:" not in plain.stdout
+    assert result.stdout.startswith(plain.stdout.rstrip("\n"))
+    assert (
+        "; staged: would deny, tier default, StagedGlobalNetworkPolicy(tried) ingress rule 0 at "
+        in result.stdout
+    )
+    assert result.stdout.endswith("tried.yaml:8\n")
+
+
 def test_flows_may_come_from_a_file(folder: Path) -> None:
     flows = folder / "flows.jsonl"
     flows.write_text(lines(flow()), encoding="utf-8")

@@ -9,7 +9,7 @@ from policy import facts_of, flow_of, host_endpoint, inventory_of, policy
 
 from nfq_guard.cli.explain import Explainer
 from nfq_guard.compile import compile_ruleset
-from nfq_guard.engine import decide
+from nfq_guard.engine import Rehearsal, decide
 
 FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1"], "eth1": ["10.1.0.1"], "a-long-one": []}}
 WEB = policy(
@@ -33,7 +33,8 @@ def said(*resources: dict[str, Any], **flow: Any) -> str:
     )
     inventory = inventory_of(*resources)
     ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
-    return Explainer(inventory, ruleset).sentence(asked, decide(ruleset, asked))
+    would = Rehearsal(ruleset).decide(asked)
+    return Explainer(inventory, ruleset).sentence(asked, decide(ruleset, asked), would)
 
 
 def test_columns_stand_below_each_other_whatever_decided() -> None:
@@ -85,3 +86,35 @@ def test_why_a_packet_is_nobodys(case: str) -> None:
     resources, flow, why = NOBODYS[case]
 
     assert said(*resources, **flow) == f"allow  unmanaged           {why}"
+
+
+STAGED = {**policy("try", order=1, ingress=[{"action": "Deny"}]), "kind": "StagedGlobalNetworkPolicy"}
+EMPTY = {**policy("try", types=["Ingress"]), "kind": "StagedGlobalNetworkPolicy"}
+EVERYTHING = host_endpoint("a", profiles=["projectcalico-default-allow"])
+WOULD: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "a staged rule": (
+        [host_endpoint("a"), WEB, STAGED],
+        (
+            "allow  policy              a  tier default, GlobalNetworkPolicy(web) ingress rule 0 at test.json:1; "
+            "staged: would deny, tier default, StagedGlobalNetworkPolicy(try) ingress rule 0 at test.json:1"
+        ),
+    ),
+    "the end of a tier": (
+        [EVERYTHING, EMPTY],
+        (
+            "allow  profile             a  Profile(projectcalico-default-allow) ingress rule 0 at built-in:0; "
+            "staged: would deny, end of tier default"
+        ),
+    ),
+    "a step with nothing to say but its reason": (
+        [host_endpoint("a"), {**EMPTY, "spec": {"ingress": [{"action": "Pass"}]}}],
+        "deny   no-match            a; staged: would deny, no-match",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WOULD)
+def test_what_staged_policies_would_do_stands_behind_what_is_decided(case: str) -> None:
+    resources, expected = WOULD[case]
+
+    assert said(*resources) == expected

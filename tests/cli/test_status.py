@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RULE = {"tier": "default", "kind": "GlobalNetworkPolicy", "policy": "web", "rule": "0", "action": "allow"}
 END = {"tier": "default", "kind": "Tier", "policy": "default", "rule": "default", "action": "deny"}
 DEFAULT = {"tier": "", "kind": "HostEndpoint", "policy": "host-eth0", "rule": "default", "action": "deny"}
+STAGED = {**RULE, "kind": "StagedGlobalNetworkPolicy", "policy": "try", "action": "deny"}
 ANSWER: dict[str, Any] = {
     "version": "1",
     "pid": 77,
@@ -46,6 +47,19 @@ ANSWER: dict[str, Any] = {
                 {**RULE, "file": "web.yaml", "line": 9, "packets": 12},
                 {**END, "packets": 3},
                 {**DEFAULT, "packets": 0},
+            ],
+        }
+    ],
+    "staged_policies": 1,
+    "staged": [
+        {
+            "endpoint": "host-eth0",
+            "stage": "normal",
+            "direction": "ingress",
+            "rules": [{**STAGED, "file": "try.yaml", "line": 7, "packets": 5}],
+            "verdicts": [
+                {"enforced": "allow", "staged": "deny", "packets": 5},
+                {"enforced": "deny", "staged": "allow", "packets": 0},
             ],
         }
     ],
@@ -119,7 +133,21 @@ def test_text_lists_the_rules_in_order_with_their_counts(guard: Guard) -> None:
         "@0 allow default/GlobalNetworkPolicy(web) rule 0 web.yaml:9 [ Packets: 12 ]",
         "@1 deny end of tier default [ Packets: 3 ]",
         "@2 deny nothing matched: default [ Packets: 0 ]",
+        "@0 deny default/StagedGlobalNetworkPolicy(try) rule 0 try.yaml:7 [ Packets: 5 ]",
     ]
+
+
+def test_text_says_how_many_staged_policies_are_watched_and_what_they_would_do(guard: Guard) -> None:
+    _, output = ask(guard)
+    words = [" ".join(line.split()) for line in output.splitlines()]
+
+    assert "1 staged policy is watched, not enforced" in words
+    assert "host-eth0 ingress, normal stage, staged: not enforced" in words
+    assert "allow now, would deny [ Packets: 5 ]" in words
+    assert not any("deny now" in line for line in words)
+
+    guard.answer = {**ANSWER, "staged_policies": 0, "staged": []}
+    assert "staged" not in ask(guard)[1]
 
 
 def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:

@@ -8,8 +8,9 @@ import pytest
 from policy import flow_of, host_endpoint, policy, resource, ruleset_of
 
 from nfq_guard.engine.decide import judge
-from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, StagedKey
 from nfq_guard.model.decision import Decision, Reason, Verdict
+from nfq_guard.model.flow import Side, Stage
 
 FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1"], "eth1": ["10.1.0.1"]}}
 IN = {"direction": "in", "in_interface": "eth0", "protocol": 6, "src": "203.0.113.9", "dst": "10.0.0.1"}
@@ -333,3 +334,37 @@ def test_a_policy_on_two_endpoints_has_one_counter_a_rule() -> None:
 
     assert len({key for key in ruleset.counter_keys if key.kind == "GlobalNetworkPolicy"}) == 1
     assert len(set(ruleset.counter_keys)) == len(ruleset.counter_keys)
+
+
+def test_a_pending_chain_counts_staged_lines_and_tiers_with_staged_policies_only() -> None:
+    ruleset = ruleset_of(
+        FACTS,
+        host_endpoint(profiles=["mine"]),
+        resource("Profile", "mine", ingress=ALLOW),
+        resource("Tier", "first", order=1),
+        policy("first.live", tier="first", ingress=PASS),
+        policy(ingress=PASS),
+        {**policy("tried", order=1, ingress=LOG), "kind": "StagedGlobalNetworkPolicy"},
+    )
+    pending = ruleset.governed["eth0"].pending[Stage.NORMAL, Side.INGRESS]
+    counted = [ruleset.counted[line.counter] for line in pending.chain.rules if line.counter >= 0]
+
+    assert counted == [
+        StagedKey(CounterKey("default", "StagedGlobalNetworkPolicy", "tried", "0", "ingress", "log")),
+        StagedKey(CounterKey("default", "Tier", "default", "default", "ingress", "deny")),
+    ]
+
+
+def test_a_pending_chain_knows_every_way_in_which_it_may_compare() -> None:
+    tried = policy("tried", applyOnForward=True, ingress=ALLOW)
+    ruleset = ruleset_of(FACTS, host_endpoint(), {**tried, "kind": "StagedGlobalNetworkPolicy"})
+    pending = ruleset.governed["eth0"].pending
+    compared = {stage: pending[stage, Side.INGRESS].outcomes for stage in (Stage.NORMAL, Stage.FORWARD)}
+
+    assert {len(outcomes) for outcomes in compared.values()} == {4, 9}
+    assert ruleset.counted[compared[Stage.NORMAL][Verdict.ALLOW, Verdict.DENY]] == OutcomeKey(
+        "hep", "normal", "ingress", "allow", "deny"
+    )
+    assert ruleset.counted[compared[Stage.FORWARD][None, Verdict.ALLOW]] == OutcomeKey(
+        "hep", "forward", "ingress", "pass", "allow"
+    )

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from policy import host_endpoint, inventory_of, policy, resource
 
-from nfq_guard.compile.policies import AppliedProfile, AppliedTier, PolicyIndex, stages_of
+from nfq_guard.compile.policies import (
+    AppliedProfile,
+    AppliedTier,
+    PolicyIndex,
+    enforced,
+    staged_in,
+    stages_of,
+)
 from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
@@ -224,3 +231,31 @@ def test_an_endpoint_without_profiles_has_none() -> None:
     inventory = inventory_of(host_endpoint(), resource("Profile", "a", ingress=ALLOW))
 
     assert profiles_of(inventory) == []
+
+
+def staged(name: str, **spec: Any) -> dict[str, Any]:
+    return {**policy(name, **spec), "kind": "StagedGlobalNetworkPolicy"}
+
+
+def test_staged_policies_stand_among_the_live_ones_in_order() -> None:
+    tiers = tiers_of(
+        host_endpoint(),
+        resource("Tier", "tried", order=1),
+        policy("b"),
+        staged("b"),
+        staged("a"),
+        staged("early", order=1),
+        staged("only", tier="tried"),
+        staged("gone", stagedAction="Delete"),
+    )
+
+    assert list(told(tiers).items()) == [("tried", ["only"]), ("default", ["early", "a", "b", "b"])]
+    assert [one.staged for one in tiers[1].policies] == [True, True, False, True]
+    assert told(enforced(tiers)) == {"default": ["b"]}
+
+
+def test_a_staged_policy_takes_part_in_its_directions() -> None:
+    tiers = tiers_of(host_endpoint(), policy("live", egress=ALLOW), staged("tried", ingress=ALLOW))
+
+    assert [one.name for one in staged_in(tiers, Side.INGRESS)] == ["tried"]
+    assert staged_in(tiers, Side.EGRESS) == ()

@@ -28,7 +28,10 @@ ALLOW = [{"action": "Allow"}]
 
 def spread(endpoint: GuardedEndpoint | None) -> object:
     """Return an endpoint's compiled lines, which compare by value."""
-    return endpoint and (endpoint.name, {key: chain.rules for key, chain in endpoint.chains.items()})
+    if endpoint is None:
+        return None
+    pending = {key: (one.chain.rules, one.outcomes) for key, one in endpoint.pending.items()}
+    return endpoint.name, {key: chain.rules for key, chain in endpoint.chains.items()}, pending
 
 
 def content(ruleset: Ruleset) -> object:
@@ -42,6 +45,8 @@ def content(ruleset: Ruleset) -> object:
         ruleset.failsafe_outbound,
         ruleset.options,
         ruleset.counter_keys,
+        ruleset.tried_keys,
+        ruleset.staged_policies,
         ruleset.endpoint_status,
         ruleset.generation,
     )
@@ -286,3 +291,62 @@ def test_texts_that_a_cache_knows_are_not_parsed_again() -> None:
     compile_ruleset(inventory, HOST, selectors=selectors)
 
     assert selectors.misses == parsed > 0
+
+
+def staged(name: str, **spec: Any) -> dict[str, Any]:
+    return {**policy(name, **spec), "kind": "StagedGlobalNetworkPolicy"}
+
+
+UNTRACKED: dict[str, Any] = {"doNotTrack": True, "applyOnForward": True}
+WATCHED: dict[str, tuple[list[dict[str, Any]], int]] = {
+    "one in two directions and two stages": (
+        [staged("a", types=["Ingress", "Egress"], applyOnForward=True)],
+        1,
+    ),
+    "one on two endpoints": ([host_endpoint("other", interfaceName="eth1"), staged("a")], 1),
+    "two": ([staged("a"), staged("b", egress=ALLOW)], 2),
+    "one that selects nobody": ([staged("a", selector="role == 'nobody'")], 0),
+    "one that deletes": ([staged("a", stagedAction="Delete")], 0),
+    "one about an endpoint of another node": (
+        [host_endpoint("far", node="b", labels={"at": "far"}), staged("a", selector="at == 'far'")],
+        0,
+    ),
+    "one of a stage that its endpoint has not": (
+        [
+            host_endpoint("every", interfaceName="*", labels={"at": "every"}),
+            staged("a", selector="at == 'every'", **UNTRACKED),
+        ],
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WATCHED)
+def test_staged_policies_that_take_part_somewhere_are_watched(case: str) -> None:
+    resources, expected = WATCHED[case]
+
+    assert ruleset_of(FACTS, host_endpoint(), *resources).staged_policies == expected
+
+
+def test_what_is_tried_out_is_counted_behind_everything_that_is_enforced() -> None:
+    endpoints = host_endpoint("a"), host_endpoint("b", interfaceName="eth1")
+    ruleset = ruleset_of(FACTS, *endpoints, policy("live", ingress=ALLOW), staged("try", ingress=ALLOW))
+    pending = [
+        index
+        for endpoint in ruleset.governed.values()
+        for one in endpoint.pending.values()
+        for index in (
+            *one.outcomes.values(),
+            *(line.counter for line in one.chain.rules if line.counter >= 0),
+        )
+    ]
+
+    assert set(pending) == set(range(len(ruleset.counter_keys), len(ruleset.counted)))
+    assert len(set(ruleset.counted)) == len(ruleset.counted)
+
+
+def test_untracked_policy_of_the_wildcard_is_warned_of_when_it_is_staged_too() -> None:
+    tried = staged("try", **UNTRACKED)
+    compiled = compile_ruleset(inventory_of(host_endpoint("every", interfaceName="*"), tried), HOST)
+
+    assert [warning.code for warning in compiled.warnings] == ["no-effect"]

@@ -41,8 +41,8 @@ def ruleset(port: int) -> Ruleset:
 class Rig:
     """An enforcer with its workers and table, in a namespace."""
 
-    def __init__(self, base: Path) -> None:
-        self.kernel = KernelSettings(queue=10)
+    def __init__(self, base: Path, mask: int = 0xF0000000) -> None:
+        self.kernel = KernelSettings(queue=10, connection_mark_mask=mask)
         self.log_fd = os.open(base / "log", os.O_CREAT | os.O_WRONLY)
         self.selector = selectors.DefaultSelector()
         self.table = Table(self.kernel, probe_queue_target())
@@ -65,6 +65,15 @@ class Rig:
 def rig(tmp_path: Path) -> Iterator[Rig]:
     with Namespace() as space, space.entered():
         made = Rig(tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def roomy(tmp_path: Path) -> Iterator[Rig]:
+    """A rig whose generations do not come round within a test."""
+    with Namespace() as space, space.entered():
+        made = Rig(tmp_path, 0xFF000000)
         yield made
         made.close()
 
@@ -97,12 +106,12 @@ def test_generations_wrap_and_stay_in_step(rig: Rig) -> None:
     enforcer = rig.begin()
 
     seen = []
-    for port in range(100, 116):
+    for port in range(100, 106):
         enforcer.change(ruleset(port))
         assert enforcer.ruleset is not None
         seen.append(enforcer.ruleset.generation)
 
-    assert seen == [*range(2, 16), 1, 2]
+    assert seen == [2, 3, 4, 5, 1, 2]
 
 
 def test_what_the_kernel_refuses_the_workers_forget_again(rig: Rig, refusing: Path) -> None:
@@ -144,9 +153,9 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 def test_a_number_never_stands_for_two_policies_however_a_change_fails(
-    rig: Rig, nft: Path, tmp_path: Path, failure: str
+    roomy: Rig, nft: Path, tmp_path: Path, failure: str
 ) -> None:
-    enforcer = rig.begin()
+    enforcer = roomy.begin()
     policies: dict[int, set[int]] = {1: {80}}
 
     for port in (81, 82, 83):
@@ -157,7 +166,7 @@ def test_a_number_never_stands_for_two_policies_however_a_change_fails(
         with pytest.raises(NotEnforcedError):
             enforcer.change(ruleset(port))
         nft.write_text("")
-        found = rig.table.installed_generation()
+        found = roomy.table.installed_generation()
         assert found is not None
         policies.setdefault(found, set()).add(80)
         if enforcer.table_trouble:
@@ -206,7 +215,7 @@ def test_a_refused_change_leaves_no_connection_with_the_generation_in_force(rig:
 
     assert enforcer.ruleset is not None
     assert enforcer.ruleset.generation == rig.table.installed_generation() == 3
-    assert {mark >> 28 for mark in marks()} == {1}
+    assert 3 not in {mark >> 28 for mark in marks()}
 
 
 @pytest.mark.parametrize("damage", ["delete chain inet nfq_guard output", "flush chain inet nfq_guard input"])

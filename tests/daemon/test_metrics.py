@@ -13,7 +13,7 @@ from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.telemetry import Telemetry
-from nfq_guard.engine.ruleset import CounterKey, Ruleset
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, Ruleset, StagedKey
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Side, Stage
 
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = CounterKey("default", "GlobalNetworkPolicy", "web", "0", "ingress", "allow")
+STAGED = StagedKey(KEY._replace(kind="StagedGlobalNetworkPolicy", policy="tried", action="deny"))
+OUTCOME = OutcomeKey("host-eth0", "normal", "ingress", "allow", "deny")
 KERNEL = {
     VerdictLabels("failsafe", "allow", "ingress", "normal"): 40,
     VerdictLabels("invalid", "deny", "egress", "normal"): 0,
 }
 NAMES = {
     "nfq_guard_policy_verdicts_total",
+    "nfq_guard_staged_policy_packets_total",
+    "nfq_guard_staged_verdicts_total",
     "nfq_guard_verdicts_total",
     "nfq_guard_decision_seconds_bucket",
     "nfq_guard_queue_depth",
@@ -55,8 +59,9 @@ def samples() -> Iterator[dict[tuple[str, str], float]]:
     descriptor = create_block()
     words = map_block(descriptor)
     slots = SlotTable(4, lambda slot: words[counters.POLICY_BASE + slot])
-    slots.assign([KEY])
+    slots.assign([KEY, STAGED, OUTCOME])
     words[counters.POLICY_BASE] = 5
+    words[counters.POLICY_BASE + 1], words[counters.POLICY_BASE + 2] = 6, 7
     words[counters.VERDICT_WORD[Reason.FAILSAFE, Verdict.ALLOW, Side.INGRESS, Stage.NORMAL]] = 2
     words[counters.LATENCY_BASE], words[counters.LATENCY_BASE + 2] = 3, 1
     words[Word.LATENCY_SUM_NS] = 12_000
@@ -81,6 +86,18 @@ def samples() -> Iterator[dict[tuple[str, str], float]]:
 
 def test_every_promised_name_is_there(samples: dict[tuple[str, str], float]) -> None:
     assert {name for name, _ in samples} >= NAMES
+
+
+def test_what_staged_policies_would_have_done_is_apart_from_what_is_enforced(
+    samples: dict[tuple[str, str], float],
+) -> None:
+    enforced = [value for (name, _), value in samples.items() if name == "nfq_guard_policy_verdicts_total"]
+    rule = "action=deny,direction=ingress,kind=StagedGlobalNetworkPolicy,policy=tried,rule=0,tier=default"
+    outcome = "direction=ingress,endpoint=host-eth0,enforced=allow,stage=normal,staged=deny"
+
+    assert enforced == [5]
+    assert samples["nfq_guard_staged_policy_packets_total", rule] == 6
+    assert samples["nfq_guard_staged_verdicts_total", outcome] == 7
 
 
 def test_values_come_from_memory_kernel_and_state(samples: dict[tuple[str, str], float]) -> None:

@@ -42,7 +42,9 @@ ALIKE = {
         BASIC, HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.2",), 2)})
     ),
 }
+STAGED = policy(tcp(81)).replace("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy")
 DIFFERENT = {
+    "a policy that is tried out": compiled(documents(BASIC, STAGED)),
     "another port": compiled(documents(endpoint(), policy(tcp(81)))),
     "another action": compiled(documents(endpoint(), policy(tcp(80, action="Deny")))),
     "another name of the policy": compiled(documents(endpoint(), policy(tcp(80), name="x"))),
@@ -70,6 +72,13 @@ spec: {node: guarded, orchestrator: k8s, pod: w, endpoint: eth0, interfaceName: 
     assert same_policy(compiled(one), compiled(one))
     assert not same_policy(compiled(one), compiled(other))
     assert not same_policy(compiled(one), compiled(BASIC))
+
+
+def test_a_policy_that_is_tried_out_is_new_if_it_changes_and_not_if_its_lines_move() -> None:
+    one, other = compiled(documents(BASIC, STAGED)), compiled(documents(BASIC, STAGED.replace("81", "82")))
+
+    assert same_policy(one, compiled("# a remark\n\n" + documents(BASIC, STAGED)))
+    assert not same_policy(one, other)
 
 
 @pytest.mark.parametrize("other", ALIKE.values(), ids=ALIKE)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nfq_guard.daemon.slots import UNCOUNTED, SlotTable
-from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, StagedKey
+
+if TYPE_CHECKING:
+    from nfq_guard.engine.ruleset import CountedKey
 
 
 def key(number: int) -> CounterKey:
@@ -54,7 +59,7 @@ def test_a_slot_that_the_workers_still_count_by_is_not_recycled() -> None:
 def test_no_two_living_rules_share_a_slot_and_no_count_goes_backwards(policies: list[list[int]]) -> None:
     memory = Memory()
     table = SlotTable(10, memory.read)
-    before: dict[CounterKey, int] = {}
+    before: dict[CountedKey, int] = {}
     for numbers in policies:
         slots = table.assign([key(number) for number in numbers])
         counted = [slot for slot in slots if slot != UNCOUNTED]
@@ -70,3 +75,12 @@ def test_new_rules_get_their_slots_in_the_order_of_evaluation() -> None:
     table = SlotTable(16, Memory().read)
 
     assert table.assign([key(number) for number in (5, 3, 9, 3)]) == (0, 1, 2, 1)
+
+
+def test_what_is_tried_out_is_never_taken_for_what_is_enforced_and_goes_without_first() -> None:
+    enforced = key(1)
+    tried = (StagedKey(enforced), OutcomeKey("hep", "normal", "ingress", "allow", "deny"))
+    table = SlotTable(2, Memory().read)
+
+    assert table.assign([enforced, *tried]) == (0, 1, UNCOUNTED)
+    assert {one for one, _ in table.counts()} == {enforced, tried[0]}

@@ -28,7 +28,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     ruleset = compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
     words = memoryview(bytearray(WORDS * 8)).cast("Q")
     slots = SlotTable(100, lambda slot: words[POLICY_BASE + slot])
-    place = slots.assign(ruleset.counter_keys)[0]
+    place = slots.assign(ruleset.counted)[0]
     words[POLICY_BASE + place] = 6
     kernel = KernelReadings({VerdictLabels("failsafe", "allow", "ingress", "normal"): 4})
     telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (0, 0), ruleset)
@@ -50,6 +50,41 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
         {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 4}
     ]
     assert shown["queues"]["workers"] == [{"queue": 4600, "up": True, "pid": 77}]
+
+
+def test_status_shows_what_staged_policies_would_have_done_apart_from_what_is_enforced() -> None:
+    compiler = Compiler(("unused",), Options())
+    tried = policy(tcp(80, action="Deny"), egress=(), name="tried").replace(
+        "GlobalNetwork", "StagedGlobalNetwork"
+    )
+    facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
+    text = documents(endpoint(), policy(tcp(80)), tried)
+    ruleset = compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+    words = memoryview(bytearray(WORDS * 8)).cast("Q")
+    slots = SlotTable(100, lambda slot: words[POLICY_BASE + slot])
+    for number, slot in enumerate(slots.assign(ruleset.counted)):
+        words[POLICY_BASE + slot] = number
+    telemetry = Telemetry(Reader((words,)), slots, lambda: KernelReadings({}), lambda: (0, 0), ruleset)
+
+    shown = json.loads(json.dumps(status(telemetry, Settings(), {})))
+    ingress = next(chain for chain in shown["staged"] if chain["direction"] == "ingress")
+
+    assert shown["staged_policies"] == 1
+    assert not any("Staged" in rule["kind"] for chain in shown["chains"] for rule in chain["rules"])
+    assert [(rule["kind"], rule["policy"], rule["action"]) for rule in ingress["rules"]] == [
+        ("StagedGlobalNetworkPolicy", "tried", "deny"),
+        ("Tier", "default", "deny"),
+    ]
+    assert ingress["rules"][0]["file"] == "a.yaml"
+    assert [(row["enforced"], row["staged"]) for row in ingress["verdicts"]] == [
+        ("allow", "allow"),
+        ("allow", "deny"),
+        ("deny", "allow"),
+        ("deny", "deny"),
+    ]
+    counts = [row["packets"] for row in (*ingress["rules"], *ingress["verdicts"])]
+    assert sorted(counts) == counts
+    assert min(counts) >= len(ruleset.counter_keys)
 
 
 def test_status_before_anything_is_in_force_is_short_and_whole() -> None:

@@ -8,12 +8,19 @@ import pytest
 from guarded import documents, endpoint, policy, tcp
 from scapy.layers.inet import IP, TCP
 
-from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS
+from nfq_guard.adapters.nfqueue import ALLOW, DENY, UNJUDGED
 from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Place
-from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.ruleset import (
+    CounterKey,
+    GuardedEndpoint,
+    Options,
+    OutcomeKey,
+    Ruleset,
+    StagedKey,
+)
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
@@ -33,9 +40,9 @@ def packet(port: int) -> bytes:
     return bytes(IP(src="10.0.0.2", dst="10.0.0.1") / TCP(sport=1000, dport=port, flags="S"))
 
 
-def ruleset(*rules: str) -> Ruleset:
+def ruleset(*rules: str, more: tuple[str, ...] = ()) -> Ruleset:
     compiler = Compiler(("unused",), Options())
-    text = documents(endpoint(), policy(*rules))
+    text = documents(endpoint(), policy(*rules), *more)
     facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
     return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
 
@@ -61,7 +68,7 @@ class Bench:
         )
 
     def install(self, rules: Ruleset) -> None:
-        self.verdicts.install(rules, tuple(range(len(rules.counter_keys))))
+        self.verdicts.install(rules, tuple(range(len(rules.counted))))
 
 
 @pytest.fixture
@@ -91,7 +98,21 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+def test_what_staged_policies_would_have_done_is_counted_for_every_packet_and_not_done(bench: Bench) -> None:
+    tried = policy(tcp(80, action="Deny"), name="a-try").replace("GlobalNetwork", "StagedGlobalNetwork")
+    rules = ruleset(tcp(80), more=(tried,))
+    bench.install(rules)
+
+    # The second comes from the flow table.
+    assert [bench.verdicts.judge(ETH0, packet(80)) for _ in range(2)] == [ALLOW, ALLOW]
+    assert {key: count for slot, key in enumerate(rules.counted) if (count := bench.reader.policy(slot))} == {
+        CounterKey("default", "GlobalNetworkPolicy", "traffic", "0", "ingress", "allow"): 2,
+        StagedKey(CounterKey("default", "StagedGlobalNetworkPolicy", "a-try", "0", "ingress", "deny")): 2,
+        OutcomeKey("guarded-eth0", "normal", "ingress", "allow", "deny"): 2,
+    }
+
+
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_an_interface_that_nothing_governs_gets_the_fail_mode_and_a_reason(
     mode: FailMode, answer: int
 ) -> None:
@@ -117,7 +138,7 @@ def test_an_interface_whose_name_is_not_known_is_not_governed_by_a_wildcard(benc
     assert bench.verdicts.judge(Place(IN, ""), packet(80)) == DENY
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
     bench.install(ruleset(tcp(80)))
@@ -132,7 +153,7 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     os.close(bench.descriptor)
 
 
-@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, PASS)])
+@pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
     no_chain: Any = object()

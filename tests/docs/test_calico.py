@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import Stage
-from nfq_guard.resources import pending
 from nfq_guard.resources.base import Metadata
 from nfq_guard.resources.felix import EFFECTIVE
 from nfq_guard.resources.kinds import KINDS
@@ -28,8 +27,8 @@ ROWS = pages.rows(pages.read(PAGE))
 LINK = re.compile(r"\[`(\w+)`\]\(([^)\s]+)\)")
 LINKED = sorted({link for row in ROWS for link in LINK.findall(row[3])})
 
-ENFORCED = {name: kind.model for name, kind in KINDS.items() if kind.place not in pending.KINDS}
-"""Kinds that have an effect. FelixConfiguration's fields have a list of their own."""
+ENFORCED = {name: kind.model for name, kind in KINDS.items()}
+"""FelixConfiguration's fields have a list of their own."""
 ENVELOPE = {"apiVersion", "kind", "metadata", "spec"}
 
 

@@ -12,7 +12,7 @@ from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.telemetry import Telemetry
-from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, StagedKey
 from nfq_guard.packet import UnparsableReason
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def collected() -> list[Metric]:
     """Return the families of a guard in which everything has happened once."""
     reader = counters.Reader((counters.map_block(counters.create_block()),))
     slots = SlotTable(8, reader.policy)
-    slots.assign((CounterKey("default", "GlobalNetworkPolicy", "web", "0", "ingress", "allow"),))
+    rule = CounterKey("default", "GlobalNetworkPolicy", "web", "0", "ingress", "allow")
+    slots.assign((rule, StagedKey(rule), OutcomeKey("host", "normal", "ingress", "allow", "deny")))
     kernel = KernelReadings({counters.VerdictLabels("failsafe", "allow", "ingress", "normal"): 1})
     telemetry = Telemetry(reader, slots, lambda: kernel, lambda: (1, 1), workers_up={4600: True})
     return list(GuardCollector(telemetry).collect())

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Oracle
+from oracle import Oracle, rehearse
 from policy import flow_of, ruleset_of
 from strategies import FACTS, inventories, random_flow
 
-from nfq_guard.engine import decide
-from nfq_guard.model.decision import Reason
+from nfq_guard.engine import Rehearsal, decide
+from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Stage
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ DEEP_EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "4400"))
 """2.2 million decisions."""
 
 met: Counter[tuple[str, Stage | None, Reason]] = Counter()
+changed: Counter[str] = Counter()
+"""What staged policies would do to verdicts."""
 
 
 def told(decision: Decision) -> dict[str, Any]:
@@ -44,10 +46,13 @@ def told(decision: Decision) -> dict[str, Any]:
 
 def agree(resources: list[dict[str, Any]], chance: Random, number: int) -> None:
     ruleset, oracle = ruleset_of(FACTS, *resources), Oracle(resources, FACTS)
+    rehearsal = Rehearsal(ruleset)
     for _ in range(number):
         flow = random_flow(chance)
-        decision = decide(ruleset, flow_of(flow))
+        decision, would = decide(ruleset, flow_of(flow)), rehearsal.decide(flow_of(flow))
         assert told(decision) == oracle.decide(flow), flow
+        assert (would and told(would)) == rehearse(resources, FACTS, flow), flow
+        changed[f"{decision.verdict} -> {would and would.verdict}"] += 1
         met[flow["direction"], decision.stage, decision.reason] += 1
 
 
@@ -68,6 +73,7 @@ def _deep(resources: list[dict[str, Any]], chance: Random) -> None:
 @pytest.mark.deep
 def test_engine_and_oracle_agree_on_two_million_decisions() -> None:
     met.clear()
+    changed.clear()
     _deep()
 
     decisions = sum(met.values())
@@ -78,3 +84,4 @@ def test_engine_and_oracle_agree_on_two_million_decisions() -> None:
     # Agreement on what never happens would show nothing.
     assert {reason for _direction, _stage, reason in met} == set(Reason)
     assert {stage for _direction, stage, _reason in met} == {None, *Stage}
+    assert changed.keys() == {f"{one} -> {other}" for one in Verdict for other in (None, *Verdict)}

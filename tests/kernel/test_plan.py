@@ -4,17 +4,21 @@ import pickle
 
 import pytest
 
-from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
+from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Pending, Ruleset
 from nfq_guard.kernel.plan import (
     FailsafePorts,
+    Guarded,
     KernelPlan,
     KernelSettings,
     PortSpan,
+    Section,
+    Watched,
     plan_for,
     valid_interface,
 )
 from nfq_guard.model.addresses import parse_net
-from nfq_guard.model.flow import SCTP, TCP, UDP
+from nfq_guard.model.flow import SCTP, TCP, UDP, Side, Stage
 from nfq_guard.model.problem import ConfigError
 
 ENDPOINT = GuardedEndpoint("host", {})
@@ -124,3 +128,44 @@ def test_masks_are_checked() -> None:
 
 def test_the_last_queue_follows_from_first_and_count() -> None:
     assert KernelSettings(queue=4, queue_count=4).last_queue == 7
+
+
+CHAIN = Chain([FlatRule(Step.DECIDE, ANYTHING)])
+FORWARD_IN, PRE_DNAT = (Stage.FORWARD, Side.INGRESS), (Stage.PRE_DNAT, Side.INGRESS)
+UNTRACKED_OUT, NORMAL = (Stage.UNTRACKED, Side.EGRESS), (Stage.NORMAL, Side.INGRESS)
+TRIED = GuardedEndpoint(
+    "tried", {NORMAL: CHAIN}, dict.fromkeys((NORMAL, FORWARD_IN, PRE_DNAT, UNTRACKED_OUT), Pending(CHAIN, {}))
+)
+BOTH = GuardedEndpoint("both", {NORMAL: CHAIN, FORWARD_IN: CHAIN}, {FORWARD_IN: Pending(CHAIN, {})})
+
+
+def test_where_nothing_but_staged_policy_looks_is_watched() -> None:
+    plan = plan_for(Ruleset("node", {"eth0": TRIED, "eth1": BOTH}, wildcard=TRIED), 1)
+
+    assert plan.watched == Watched(
+        untracked_out=("eth0",),
+        pre_dnat=Guarded(("eth0",), others=True),
+        forward_in=Guarded(("eth0",), others=True),
+    )
+    assert (plan.forward_in, plan.pre_dnat, plan.untracked_out) == (Guarded(("eth1",)), Guarded(), ())
+
+
+def test_a_section_stands_for_what_is_only_watched() -> None:
+    watched = {
+        Section.FORWARD: Watched(forward_out=Guarded(("eth0",))),
+        Section.PRE_DNAT: Watched(pre_dnat=Guarded(others=True)),
+        Section.UNTRACKED_IN: Watched(untracked_in=("eth0",)),
+        Section.UNTRACKED_OUT: Watched(untracked_out=("eth0",)),
+    }
+
+    assert KernelPlan(1).sections == {Section.LOCAL}
+    for section, where in watched.items():
+        assert KernelPlan(1, watched=where).sections - {Section.FORWARD} == {Section.LOCAL, section} - {
+            Section.FORWARD
+        }
+    needs_forward = {
+        section
+        for section, where in watched.items()
+        if Section.FORWARD in KernelPlan(1, watched=where).sections
+    }
+    assert needs_forward == {Section.FORWARD, Section.PRE_DNAT, Section.UNTRACKED_IN}

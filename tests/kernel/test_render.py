@@ -11,12 +11,13 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import netns
 import pytest
 
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
-from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
+from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Pending, Ruleset
 from nfq_guard.kernel.plan import (
     EstablishedFlows,
     FailMode,
@@ -39,6 +40,9 @@ from nfq_guard.kernel.render import (
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import SCTP, TCP, UDP, Side, Stage
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 UPDATE = "NFQ_GUARD_UPDATE_GOLDEN"
 ENDPOINT = GuardedEndpoint("host", {})
@@ -46,9 +50,10 @@ ANYTHING_GOES = Chain([FlatRule(Step.DECIDE, ANYTHING)])
 IN, OUT = Side.INGRESS, Side.EGRESS
 
 
-def endpoint(*chains: tuple[Stage, Side]) -> GuardedEndpoint:
+def endpoint(*chains: tuple[Stage, Side], staged: Iterable[tuple[Stage, Side]] = ()) -> GuardedEndpoint:
     """Return an endpoint with chains, of which the table only asks whether they are there."""
-    return GuardedEndpoint("host", dict.fromkeys(chains, ANYTHING_GOES))
+    pending = dict.fromkeys(staged, Pending(ANYTHING_GOES, {}))
+    return GuardedEndpoint("host", dict.fromkeys(chains, ANYTHING_GOES), pending)
 
 
 def _nets(protocol: int, port: int, *nets: str) -> tuple[Failsafe, ...]:
@@ -80,7 +85,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workload_prefixes=("cali", "tap", "fifteen-letters"),
             failsafe_inbound=INBOUND,
         ),
-        15,
+        5,
         KernelSettings(),
     ),
     "failsafe-nets": (
@@ -115,7 +120,7 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workloads={"cali7": ENDPOINT},
             endpoint_to_host=HostAction.RETURN,
         ),
-        6,
+        1,
         KernelSettings(),
     ),
     "every-stage": (
@@ -127,18 +132,43 @@ CASES: dict[str, tuple[Ruleset, int, KernelSettings]] = {
             workload_prefixes=("cali", "tap"),
             failsafe_inbound=INBOUND,
         ),
-        8,
+        3,
         KernelSettings(
             packet_mark_mask=0x0000F000,
             fail_mode=FailMode.OPEN,
             established_flows=EstablishedFlows.KEEP,
         ),
     ),
+    "staged": (
+        Ruleset(
+            "node",
+            {
+                "eth0": endpoint(staged=itertools.product(Stage, Side)),
+                "eth1": endpoint((Stage.NORMAL, IN), staged=[(Stage.FORWARD, IN), (Stage.NORMAL, IN)]),
+            },
+            wildcard=endpoint(staged=[(Stage.PRE_DNAT, IN), (Stage.FORWARD, OUT), (Stage.UNTRACKED, IN)]),
+            failsafe_inbound=INBOUND,
+        ),
+        4,
+        KernelSettings(),
+    ),
+    "staged-beside-live": (
+        Ruleset(
+            "node",
+            {
+                "eth0": endpoint(*itertools.product(Stage, Side), staged=itertools.product(Stage, Side)),
+                "eth1": endpoint(staged=itertools.product(Stage, Side)),
+            },
+            options=Options(drop_invalid=False),
+        ),
+        5,
+        KernelSettings(fail_mode=FailMode.OPEN),
+    ),
     "every-setting": (
         Ruleset(
             "node", {"eth0": ENDPOINT}, options=Options(allow_neighbor_discovery=False, drop_invalid=False)
         ),
-        7,
+        2,
         KernelSettings(
             queue=4,
             queue_count=4,

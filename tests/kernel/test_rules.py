@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nfq_guard.kernel.plan import Guarded, KernelPlan, KernelSettings, QueueTarget, Section
+from nfq_guard.kernel.plan import Guarded, KernelPlan, KernelSettings, QueueTarget, Section, Watched
 from nfq_guard.kernel.rules import Rules
 
 PLAN = KernelPlan(1, ("eth0",), workload_prefixes=("cali",))
@@ -16,17 +16,53 @@ def lines(plan: KernelPlan, section: Section, chain: str) -> tuple[str, ...]:
 
 
 def test_without_stages_before_nat_no_mark_that_comes_in_is_trusted() -> None:
-    assert "meta mark & 0x00003000 == 0x00003000 return" not in lines(PLAN, Section.LOCAL, "unmark_in")
+    unmark = lines(PLAN, Section.LOCAL, "unmark_in")
+    assert not any("return" in line for line in unmark[1:])
     assert lines(PLAN, Section.LOCAL, "answer_in")[2:] == ("drop",)
 
 
 def test_with_a_stage_before_nat_stray_marks_go_at_the_earliest_hook_for_all_interfaces() -> None:
-    stray = "meta mark & 0x00003000 != 0x00000000 meta mark set meta mark & 0xffffcfff"
     before = replace(PLAN, pre_dnat=Guarded(("eth0",)))
     both = replace(before, untracked_in=("eth0",))
-    assert lines(before, Section.PRE_DNAT, "classify_pre_dnat")[0] == stray
-    assert stray not in lines(both, Section.PRE_DNAT, "classify_pre_dnat")
-    assert lines(both, Section.UNTRACKED_IN, "classify_untracked_in")[0] == stray
+    clear = "meta mark set meta mark & 0xffffcfff"
+    assert lines(before, Section.PRE_DNAT, "unmark_pre_dnat") == (
+        "meta mark & 0x00003000 == 0x00000000 return",
+        clear,
+    )
+    assert (
+        lines(both, Section.UNTRACKED_IN, "classify_untracked_in")[0]
+        == f"meta mark & 0x00003000 != 0x00000000 {clear}"
+    )
+
+
+def test_what_was_allowed_before_nat_is_read_off_a_packets_mark_only_if_it_has_no_connection() -> None:
+    plan = replace(PLAN, pre_dnat=Guarded(("eth0",)), untracked_in=("eth0",), untracked_out=("eth0",))
+    chains = ("unmark_in", "unmark_out", "unmark_forward", "unmark_pre_dnat")
+    rules = Rules(plan, KernelSettings(), QueueTarget.NATIVE)
+    written = {chain.name: chain.lines for section in Section for chain in rules.chains(section)}
+    for name in chains:
+        trusting = [line for line in written[name][1:] if line.endswith("return")]
+        assert trusting
+        assert all("ct state untracked" in line for line in trusting)
+
+
+def test_nothing_is_stamped_that_the_stage_before_nat_has_not_judged() -> None:
+    plan = replace(PLAN, pre_dnat=Guarded(("eth0",)))
+    unjudged = "iifname @before_nat ct mark & 0xf0000000 != { 0x60000000, 0xb0000000 } accept"
+    for section, chain in ((Section.LOCAL, "stamp_in"), (Section.FORWARD, "stamp_forward")):
+        assert lines(plan, section, chain)[1] == unjudged
+        assert "generation 1" in lines(plan, section, chain)[2]
+    assert not any(" != {" in line for line in lines(PLAN, Section.LOCAL, "stamp_in"))
+
+
+def test_packets_of_the_host_that_dnat_sends_elsewhere_are_left_and_taken_by_the_same_words() -> None:
+    theirs = "ct status dnat ct direction original fib saddr type local"
+    assert f"{theirs} accept" in lines(PLAN, Section.LOCAL, "guard_out")
+    assert lines(PLAN, Section.LOCAL, "classify_rerouted") == (f"{theirs} goto sort_rerouted",)
+
+
+def test_nothing_is_rejected_behind_routing() -> None:
+    assert not any("refuse" in line for line in lines(PLAN, Section.LOCAL, "answer_rerouted"))
 
 
 def test_a_workloads_packets_are_asked_about_only_where_it_has_an_endpoint() -> None:
@@ -42,13 +78,59 @@ def test_forwarded_packets_have_neither_failsafes_nor_neighbor_discovery() -> No
     assert not any("icmpv6" in line for line in lines(plan, Section.FORWARD, "guard_forward"))
 
 
-def test_failsafes_ahead_of_nat_end_their_stage_and_remember_nothing() -> None:
+def test_failsafes_ahead_of_nat_end_their_stage_and_no_other() -> None:
     plan = replace(PLAN, pre_dnat=Guarded(("eth0",)), untracked_in=("eth0",), untracked_out=("eth0",))
-    for section, chain in (
-        (Section.PRE_DNAT, "guard_pre_dnat"),
-        (Section.UNTRACKED_IN, "guard_untracked_in"),
-        (Section.UNTRACKED_OUT, "guard_untracked_out"),
+    for section, chain, end in (
+        (Section.PRE_DNAT, "guard_pre_dnat", " goto pass_pre_dnat"),
+        (Section.UNTRACKED_IN, "guard_untracked_in", " accept"),
+        (Section.UNTRACKED_OUT, "guard_untracked_out", " accept"),
     ):
         failsafes = [line for line in lines(plan, section, chain) if "@failsafe" in line]
         assert failsafes
-        assert all(line.endswith(" accept") for line in failsafes)
+        assert all(line.endswith(end) for line in failsafes)
+
+
+SPARED = "meta mark & 0x00003000 == 0x00003000"
+WATCHED = replace(
+    PLAN,
+    watched=Watched(("eth0",), ("eth0",), *(Guarded(("eth0",)),) * 3),
+)
+
+
+def test_what_is_only_watched_has_earned_no_trust() -> None:
+    trusting = [
+        (section, chain.name, line)
+        for section in Section
+        for chain in Rules(WATCHED, KernelSettings(), QueueTarget.NATIVE).chains(section)
+        for line in chain.lines
+        if SPARED in line
+    ]
+
+    # What is left is met with a code only behind a set of interfaces that is empty, or behind the worker.
+    assert trusting == [
+        (Section.PRE_DNAT, "answer_pre_dnat", f"{SPARED} ct state untracked accept"),
+        (Section.PRE_DNAT, "answer_pre_dnat", f"{SPARED} goto spare_pre_dnat"),
+        (Section.UNTRACKED_OUT, "guard_untracked_out", f"{SPARED} goto untrack_out"),
+    ]
+    assert lines(WATCHED, Section.UNTRACKED_OUT, "classify_untracked_out") == (
+        "oifname @exempt_out goto guard_untracked_out",
+        'oifname "eth0" meta mark & 0x00003000 == 0x00000000 goto guard_untracked_out',
+    )
+
+
+def test_a_packet_that_is_watched_beside_guarded_ones_is_not_taken_for_exempted() -> None:
+    both = replace(WATCHED, untracked_out=("eth1",))
+
+    exempting = lines(both, Section.UNTRACKED_OUT, "spare_out")[0]
+
+    assert exempting.startswith("oifname @exempt_out ")
+    assert exempting.endswith("| 0x00003000 return")
+
+
+def test_what_is_only_watched_before_nat_is_asked_there_and_not_again_where_it_is_forwarded() -> None:
+    watched = replace(WATCHED, watched=Watched(pre_dnat=Guarded(("eth0",))))
+
+    assert lines(watched, Section.PRE_DNAT, "classify_pre_dnat") == (
+        'iifname "eth0" ct state != invalid goto guard_pre_dnat',
+    )
+    assert lines(watched, Section.FORWARD, "classify_forward") == ()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nfq_guard.kernel.text import interface_set, replaced, set_text, starting_with
+from nfq_guard.kernel.text import interface_set, one_of, replaced, set_text, starting_with
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ def test_a_prefix_becomes_a_pattern_where_there_is_room(prefix: str, pattern: st
 def test_an_empty_set_has_no_elements_line() -> None:
     assert "elements" not in set_text(interface_set("managed", ()))
     assert 'elements = { "a",\n\t\t\t     "b" }' in set_text(interface_set("managed", ("a", "b")))
+
+
+def test_one_of_several_interfaces_is_written_as_nft_lists_it() -> None:
+    assert one_of(("eth0",)) == '"eth0"'
+    assert one_of(("eth0", "eth1")) == '{ "eth0", "eth1" }'

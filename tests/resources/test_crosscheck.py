@@ -9,7 +9,6 @@ from policy import host_endpoint, inventory_of, policy, resource
 
 from nfq_guard.model.problem import Severity
 from nfq_guard.resources.crosscheck import crosscheck
-from nfq_guard.resources.pending import KINDS as PENDING_KINDS
 
 ALLOW, LOG = {"action": "Allow"}, {"action": "Log"}
 SERVICE = {"services": {"name": "web", "namespace": "shop"}}
@@ -162,10 +161,8 @@ OF_WORKLOADS = {
 
 
 @pytest.mark.parametrize("place", OF_WORKLOADS)
-def test_a_kind_is_told_of_exactly_if_it_is_pending(place: str) -> None:
-    expected = [("x", "kind", "not-enforced")] if place in PENDING_KINDS else []
-
-    assert told(OF_WORKLOADS[place]) == expected
+def test_no_kind_is_read_in_vain(place: str) -> None:
+    assert told(OF_WORKLOADS[place]) == []
 
 
 @pytest.mark.parametrize("field", ["applyOnForward", "doNotTrack", "preDNAT"])

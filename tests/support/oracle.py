@@ -80,14 +80,24 @@ def original(flow: Resource) -> Resource:
 
 
 class Oracle:
-    """Answers for one set of resources on one host."""
+    """Answers for one set of resources on one host; with `pending`, as if staged policies were live."""
 
-    def __init__(self, resources: Sequence[Resource], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, resources: Sequence[Resource], facts: Mapping[str, Any], *, pending: bool = False
+    ) -> None:
         self.facts = facts
+        self.staged_took_part = False
         self.heps = [item for item in resources if item["kind"] == "HostEndpoint"]
         self.weps = [item for item in resources if item["kind"] == "WorkloadEndpoint"]
         self.policies = [
-            item for item in resources if item["kind"] in {"GlobalNetworkPolicy", "NetworkPolicy"}
+            item
+            for item in resources
+            if item["kind"] in {"GlobalNetworkPolicy", "NetworkPolicy"}
+            or (
+                pending
+                and item["kind"] in {"StagedGlobalNetworkPolicy", "StagedNetworkPolicy"}
+                and item["spec"].get("stagedAction") != "Delete"
+            )
         ]
         self.sets = [item for item in resources if item["kind"] in {"GlobalNetworkSet", "NetworkSet"}]
         self.profiles = {item["metadata"]["name"]: item for item in resources if item["kind"] == "Profile"}
@@ -470,6 +480,8 @@ class Oracle:
 
     def walk(self, stage: str, endpoint: Resource, flow: Resource, side: str) -> dict[str, Any] | None:
         mine = self.stage_policies(stage, endpoint, side)
+        if any(policy["kind"].startswith("Staged") for policy in mine):
+            self.staged_took_part = True
         for tier in self.sorted_tiers():
             policies = [policy for policy in self.sorted_policies(tier) if policy in mine]
             if not policies:
@@ -566,3 +578,14 @@ class Oracle:
                 ).encode(),
             ),
         )
+
+
+def rehearse(
+    resources: Sequence[Resource], facts: Mapping[str, Any], flow: Resource
+) -> dict[str, Any] | None:
+    """Return what would be decided with the staged policies live, None if they have no part in it."""
+    pending = Oracle(resources, facts, pending=True)
+    would = pending.decide(flow)
+    if not pending.staged_took_part and would == Oracle(resources, facts).decide(flow):
+        return None
+    return would

@@ -128,7 +128,7 @@ def icmp_fields() -> st.SearchStrategy[dict[str, int]]:
 rule_lists = st.lists(rules(), max_size=4)
 
 
-def staged(spec: dict[str, Any], stage: str) -> None:
+def put_in_stage(spec: dict[str, Any], stage: str) -> None:
     """Make a policy one of a stage."""
     if stage != "normal":
         spec["applyOnForward"] = True
@@ -153,13 +153,27 @@ def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
     if draw(st.booleans()):
         spec["order"] = draw(st.sampled_from([-1.5, 0, 10, 10, 1000]))
     if draw(st.booleans()):
-        spec["tier"] = draw(st.sampled_from(["default", "first", "second", "undeclared"]))
+        spec["tier"] = draw(st.sampled_from(["default", "first", "second", "undeclared", "tried"]))
     if draw(st.integers(0, 3)) == 0:
         return {"kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
     if draw(st.integers(0, 7)) == 0:
         spec["namespaceSelector"] = draw(st.sampled_from(["all()", "has(team)", "!has(team)"]))
-    staged(spec, draw(st.sampled_from(["normal", "normal", "forward", "forward", "pre-dnat", "untracked"])))
+    stage = draw(st.sampled_from(["normal", "normal", "forward", "forward", "pre-dnat", "untracked"]))
+    put_in_stage(spec, stage)
     return {"kind": "GlobalNetworkPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+@st.composite
+def staged_policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    live = draw(policies(name))
+    action = draw(st.sampled_from([None, None, "Set", "Learn", "Ignore", "Delete"]))
+    tier = {"tier": live["spec"]["tier"]} if "tier" in live["spec"] else {}
+    spec = tier if action == "Delete" else live["spec"]
+    return {
+        **live,
+        "kind": f"Staged{live['kind']}",
+        "spec": spec | ({"stagedAction": action} if action else {}),
+    }
 
 
 @st.composite
@@ -225,6 +239,7 @@ def inventories(draw: st.DrawFn) -> list[dict[str, Any]]:
     names = draw(st.permutations(["allow", "allow-ssh", "allow2", "a.b", "z"]))
     resources: list[dict[str, Any]] = []
     resources += [draw(policies(name)) for name in names[: draw(st.integers(0, 5))]]
+    resources += [draw(staged_policies(name)) for name in ("allow", "zz", "try")[: draw(st.integers(0, 3))]]
     resources += [
         draw(host_endpoints(name)) for name in ("hep-b", "hep-a", "hep-c")[: draw(st.integers(1, 3))]
     ]

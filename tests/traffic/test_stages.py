@@ -19,7 +19,7 @@ pytestmark = pytest.mark.traffic
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 OUTER, INNER, ANY = endpoint("outer0"), endpoint("inner0"), documents(endpoint("*"), endpoint("lo"))
 """`*` does not apply to `lo` where it has its own, which lets the tests read metrics."""
-BASE = {"input", "input_pre", "output", "output_pre"}
+BASE = {"input", "input_pre", "output", "output_pre", "rerouted", "rerouted_pre"}
 EARLY = {"preDNAT": True, "applyOnForward": True}
 UNTRACKED = {"doNotTrack": True, "applyOnForward": True}
 FORWARD = {"applyOnForward": True}
@@ -385,15 +385,15 @@ def test_hooks_of_a_stage_stand_while_a_policy_needs_them(site: Router) -> None:
     forward = policy("forward", "outer0", **FORWARD, types=["Ingress"], ingress=[rule("Allow")])
     site.start(OUTER, normal)
     assert site.base_chains() == BASE
-    across = {"forward", "forward_pre"}
+    across, before_dnat = {"forward", "forward_pre"}, {"pre_dnat", "pre_dnat_pre"}
     exempt_in = {"untracked_in", "untracked_in_post"}
     exempt_out = {"untracked_out_pre", "untracked_out", "untracked_out_post"}
     for more, expected in (
         ((forward,), across),
-        ((early,), across | {"pre_dnat"}),
+        ((early,), across | before_dnat),
         ((untracked,), across | exempt_in),
         ((out,), exempt_out),
-        ((early, untracked, out, forward), across | {"pre_dnat"} | exempt_in | exempt_out),
+        ((early, untracked, out, forward), across | before_dnat | exempt_in | exempt_out),
         ((), set()),
     ):
         site.change(OUTER, normal, *more)

@@ -1,6 +1,6 @@
-"""What is understood but not enforced yet, or has no effect.
+"""What is understood and has no effect here.
 
-Owns those lists, so that enforcing something more is one line less here.
+Owns that list, so that heeding something more is one line less here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nfq_guard.resources.felix import FelixConfiguration
-
-NOT_ENFORCED = "not enforced in this version"
-
-KINDS = {
-    "staged_global_network_policies": f"staged policy is {NOT_ENFORCED}, and not evaluated either",
-    "staged_network_policies": f"staged policy is {NOT_ENFORCED}, and not evaluated either",
-}
-"""Kinds, by their place in Inventory, that are decoded and checked only."""
 
 _IGNORED = (("ipv6_support", "ipv6Support", False, "IPv6 is guarded like IPv4"),)
 """Settings whose absence would surprise: the value of which that is so, and what happens instead."""

@@ -1,0 +1,117 @@
+"""Lines that recur in the rules of the table, and the words that they are made of.
+
+Owns how a plan's marks, failsafe ports and questions are put. Must never know in which chain
+a line stands: kernel/rules.py does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from nfq_guard.kernel.marks import Code, Stamp
+from nfq_guard.kernel.plan import EstablishedFlows, FailMode
+from nfq_guard.kernel.text import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nfq_guard.kernel.plan import KernelPlan, KernelSettings
+
+QUEUE_CHAIN = "to_queue"
+
+_NEIGHBOR_DISCOVERY = (
+    "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect"
+)
+
+
+class Way(NamedTuple):
+    """The words in which the two directions differ."""
+
+    suffix: str
+    interface: str
+    peer: str
+    opposite: str
+
+
+IN = Way("in", "iifname", "saddr", "out")
+OUT = Way("out", "oifname", "daddr", "in")
+
+
+class Phrases:
+    """Speaks of one plan."""
+
+    def __init__(self, plan: KernelPlan, settings: KernelSettings) -> None:
+        """Prepare the words that recur."""
+        self._plan = plan
+        self._settings = settings
+        mark = settings.packet_mark
+        self._bits = f"meta mark & {mark.mask:#010x}"
+        self._clear = self._put(Code.NONE)
+        self._stray = f"{self._bits} != 0x00000000 {self._clear}"
+        # Reached only while the queue's chain is empty (render_groundwork).
+        self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
+
+    def _known(self, suffix: str) -> Iterator[str]:
+        yield f"{self._stamped(Stamp.ALLOWED)} accept"
+        # Replies to what was judged, and connections that conntrack's helpers announced.
+        yield "ct state established ct direction reply accept"
+        yield "ct state related accept"
+        yield "ct state established ct status expected accept"
+        if self._settings.established_flows is EstablishedFlows.KEEP:
+            yield "ct state established accept"
+        if self._plan.drop_invalid:
+            yield f'ct state invalid counter name "invalid_{suffix}" drop'
+
+    @staticmethod
+    def _failsafes(way: Way, outcome: str) -> Iterator[str]:
+        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
+            yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
+
+    @staticmethod
+    def _old_answers() -> Iterator[str]:
+        # A session older than the guard, whose first packet since is our server's: conntrack takes
+        # that for the original direction. Without these lines an SSH session that prints would hang
+        # until its user types. Not a SYN: nobody opens a connection from a failsafe port. None for
+        # what comes in: an answer from a failsafe port of another host proves nothing, its sender
+        # chose the port.
+        answer = 'tcp flags != syn / syn,ack counter name "failsafe_out" accept'
+        for ending, address in (("", ""), ("4", " . ip daddr"), ("6", " . ip6 daddr")):
+            yield f"meta l4proto . th sport{address} @failsafe_in{ending} {answer}"
+
+    @staticmethod
+    def _answers(way: Way) -> Iterator[str]:
+        # No connection tells an answer from a question here: the other direction's ports do.
+        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
+            yield f"meta l4proto . th sport{address} @failsafe_{way.opposite}{ending} accept"
+
+    def _neighbors(self, outcome: str) -> Iterator[str]:
+        if self._plan.allow_neighbor_discovery:
+            yield f"icmpv6 type {{ {_NEIGHBOR_DISCOVERY} }} {outcome}"
+
+    def _ask(self, suffix: str) -> Iterator[str]:
+        yield f'counter name "queued_{suffix}" jump {QUEUE_CHAIN}'
+        yield self._unqueued
+
+    def _stamp_value(self, stamp: Stamp) -> int:
+        return self._settings.connection_mark.value(self._plan.generation, stamp)
+
+    def _stamped(self, stamp: Stamp) -> str:
+        return f"ct mark & {self._settings.connection_mark.mask:#010x} == {self._stamp_value(stamp):#010x}"
+
+    def _stamps(self, stamp: Stamp) -> str:
+        return replaced("ct mark", self._settings.connection_mark.mask, self._stamp_value(stamp))
+
+    def _judged_before_nat(self, *, negated: bool = False) -> str:
+        values = ", ".join(f"{self._stamp_value(stamp):#010x}" for stamp in (Stamp.PASSED, Stamp.SPARED))
+        mask = self._settings.connection_mark.mask
+        return f"ct mark & {mask:#010x} {'!=' if negated else '=='} {{ {values} }}"
+
+    def _codes(self) -> str:
+        return f"meta mark & {self._settings.packet_mark.codes:#010x}"
+
+    def _has(self, code: Code) -> str:
+        return f"{self._codes()} == {self._settings.packet_mark.value(code):#010x}"
+
+    def _put(self, code: Code) -> str:
+        mark = self._settings.packet_mark
+        return replaced("meta mark", mark.mask, mark.value(code))
