@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from nfq_guard.model.flow import ABSENT, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Packet
 
+Data = bytes | bytearray | memoryview
+
 MAX_EXTENSION_HEADERS = 16
 """IPv6 allows each kind once, destination options twice (RFC 8200 section 4.1); more is an attack."""
 
@@ -31,7 +33,19 @@ _IPV6 = Struct("!4xHBx4Q").unpack_from
 _PORTS = Struct("!HH").unpack_from
 _FRAGMENT_OFFSET = Struct("!H").unpack_from
 
+PORTED_IPV4 = Struct("!BxHxxHxBxxIIHH").unpack_from
+_new = tuple.__new__
+"""Makes a NamedTuple at a third of the price of calling its class."""
+
 _IPV4_HEADER = 20
+PLAIN_IPV4 = 0x45
+"""Version 4, no options."""
+PORTED_IPV4_LENGTH = _IPV4_HEADER + 4
+WHOLE_LENGTH = {protocol: _IPV4_HEADER + length for protocol, length in _PORT_HEADER_LENGTH.items()}
+NEVER = 1 << 17
+"""Longer than any packet."""
+FRAGMENTED = 0x3FFF
+"""More fragments, or an offset."""
 _IPV6_HEADER = 40
 _OFFSET_MASK = 0x1FFF
 
@@ -64,40 +78,50 @@ class UnparsableReason(StrEnum):
 _UNPARSABLE = {reason: Unparsable(reason) for reason in UnparsableReason}
 
 
-def parse(data: bytes) -> Packet | Unparsable:
-    """Return the fields of an IPv4 or IPv6 packet; `data` may be cut after the headers."""
-    if not data:
+def parse(data: Data, at: int = 0, end: int | None = None) -> Packet | Unparsable:
+    """Return the fields of the IPv4 or IPv6 packet in `data[at:end]`, which may be cut after the headers."""
+    if end is None:
+        end = len(data)
+    length = end - at
+    if length >= PORTED_IPV4_LENGTH:
+        # Nearly all packets there are: with ports, whole, without IP options.
+        first, total, fragment, protocol, src, dst, sport, dport = PORTED_IPV4(data, at)
+        needed = WHOLE_LENGTH.get(protocol, NEVER)
+        if first == PLAIN_IPV4 and total >= needed <= length and not fragment & FRAGMENTED:
+            return _new(Packet, (4, protocol, src, dst, sport, dport, ABSENT, ABSENT))
+    if at >= end:
         return _UNPARSABLE[UnparsableReason.NOT_IP]
-    version = data[0] >> 4
+    version = data[at] >> 4
     if version == 4:  # noqa: PLR2004 - the IP version
-        return _parse_ipv4(data)
+        return _parse_ipv4(data, at, end)
     if version == 6:  # noqa: PLR2004 - the IP version
-        return _parse_ipv6(data)
+        return _parse_ipv6(data, at, end)
     return _UNPARSABLE[UnparsableReason.NOT_IP]
 
 
-def _parse_ipv4(data: bytes) -> Packet | Unparsable:
-    if len(data) < _IPV4_HEADER:
+def _parse_ipv4(data: Data, at: int, end: int) -> Packet | Unparsable:
+    if end - at < _IPV4_HEADER:
         return _UNPARSABLE[UnparsableReason.BAD_IP_HEADER]
-    first, total, fragment, protocol, src, dst = _IPV4(data)
+    first, total, fragment, protocol, src, dst = _IPV4(data, at)
     header = (first & 15) * 4
-    if header < _IPV4_HEADER or total < header or len(data) < header:
+    if header < _IPV4_HEADER or total < header or end - at < header:
         return _UNPARSABLE[UnparsableReason.BAD_IP_HEADER]
     offset = fragment & _OFFSET_MASK
     if offset:
         return _later_fragment(4, protocol, src, dst, offset)
-    return _transport(4, protocol, src, dst, data, header, min(total, len(data)))
+    return _transport(4, protocol, src, dst, data, at + header, min(at + total, end))
 
 
-def _parse_ipv6(data: bytes) -> Packet | Unparsable:
-    if len(data) < _IPV6_HEADER:
+def _parse_ipv6(data: Data, at: int, end: int) -> Packet | Unparsable:
+    if end - at < _IPV6_HEADER:
         return _UNPARSABLE[UnparsableReason.BAD_IP_HEADER]
-    payload, following, src_high, src_low, dst_high, dst_low = _IPV6(data)
+    payload, following, src_high, src_low, dst_high, dst_low = _IPV6(data, at)
     src = src_high << 64 | src_low
     dst = dst_high << 64 | dst_low
+    at += _IPV6_HEADER
     # A payload length of zero announces a jumbogram (RFC 2675): only the data bounds it.
-    end = min(_IPV6_HEADER + payload, len(data)) if payload else len(data)
-    at = _IPV6_HEADER
+    if payload:
+        end = min(at + payload, end)
     for _ in range(MAX_EXTENSION_HEADERS + 1):
         if following not in _EXTENSIONS:
             return _transport(6, following, src, dst, data, at, end)
@@ -127,14 +151,14 @@ def _later_fragment(family: int, protocol: int, src: int, dst: int, offset: int)
 
 
 def _transport(  # noqa: PLR0917 - a dataclass here would cost more than the parse
-    family: int, protocol: int, src: int, dst: int, data: bytes, at: int, end: int
+    family: int, protocol: int, src: int, dst: int, data: Data, at: int, end: int
 ) -> Packet | Unparsable:
     needed = _PORT_HEADER_LENGTH.get(protocol)
     if needed is not None:
         if at + needed > end:
             return _UNPARSABLE[UnparsableReason.TRUNCATED_TRANSPORT]
         sport, dport = _PORTS(data, at)
-        return Packet(family, protocol, src, dst, sport, dport)
+        return _new(Packet, (family, protocol, src, dst, sport, dport, ABSENT, ABSENT))
     if protocol == _ICMP_OF_VERSION[family]:
         if at + _ICMP_HEADER_LENGTH > end:
             return _UNPARSABLE[UnparsableReason.TRUNCATED_TRANSPORT]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nfq_guard.adapters import conntrack
 from nfq_guard.adapters.command import KernelError, expect, run
 from nfq_guard.adapters.xtqueue import put_queue_rule
+from nfq_guard.kernel.learned import additions
 from nfq_guard.kernel.plan import KernelSettings, QueueTarget
 from nfq_guard.kernel.render import (
     GENERATION_COMMENT,
@@ -34,7 +35,9 @@ from nfq_guard.kernel.skeleton import PRIORITIES, base_chains
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from nfq_guard.kernel.learned import Learned
     from nfq_guard.kernel.plan import KernelPlan, Section
+    from nfq_guard.model.decision import Verdict
 
 __all__ = ["BaseChain", "Count", "KernelError", "Snapshot", "Table", "probe_queue_target"]
 
@@ -156,11 +159,20 @@ class Table:
         Equal texts mean that nobody changed anything in between: a rule that is put in
         again has another handle.
         """
-        done = run("nft", "-j", "list", "table", "inet", TABLE)
+        done = run("nft", "-j", "-t", "list", "table", "inet", TABLE)
         if done.status != 0:
             return ""
         listed = json.loads(done.text)["nftables"]
-        return json.dumps([entry for entry in listed if not entry.keys() & {"metainfo", "counter"}])
+        entries = [entry for entry in listed if not entry.keys() & {"metainfo", "counter"}]
+        # Learned verdicts come and go by themselves, and may be many: their maps' elements are left out.
+        sets = [entry["set"]["name"] for entry in entries if "set" in entry]
+        asked = "".join(f"list set inet {TABLE} {name}\n" for name in sets)
+        filled = run("nft", "-j", "-f", "-", stdin=asked)
+        return json.dumps(entries) + filled.text if filled.status == 0 else ""
+
+    def learn(self, learned: Iterable[Learned], seconds: dict[Verdict, int]) -> None:
+        """Have the kernel decide by itself, for so many seconds; KernelError if it takes none of them."""
+        _load(additions(TABLE, learned, seconds))
 
     def counters(self) -> Mapping[str, Count]:
         """Return the named counters; they never go back while this object lives.

@@ -12,6 +12,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from nfq_guard.kernel.learned import COUNTER_PREFIX, PREFIX
 from nfq_guard.kernel.render import TABLE
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _NETLINK_NETFILTER = 12
 _GROUP_NFTABLES = 7
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_SET_NAME = 2
+"""NFTA_SET_ELEM_LIST_SET, and NFTA_OBJ_NAME."""
+_OURS_TO_CHANGE = {10 << 8 | 12: PREFIX, 10 << 8 | 14: PREFIX, 10 << 8 | 18: COUNTER_PREFIX}
+"""NFT_MSG_NEWSETELEM, DELSETELEM and NEWOBJ about names that start so are verdicts being learned."""
 _DELETE_TABLE = 10 << 8 | 2
 """NFNL_SUBSYS_NFTABLES, NFT_MSG_DELTABLE."""
 _INET = 1
@@ -90,18 +95,20 @@ def _messages(data: bytes) -> Iterator[int]:
             return
         body = data[at + _HEADER.size : at + length]
         # Tables, chains, rules, sets and elements all name their table in attribute 1.
-        if body[0] == _INET and _table(body[_GENERIC:]) == TABLE:
-            yield kind
+        if body[0] == _INET and _name(body[_GENERIC:], _TABLE_NAME) == TABLE:
+            mine = _OURS_TO_CHANGE.get(kind)
+            if mine is None or not _name(body[_GENERIC:], _SET_NAME).startswith(mine):
+                yield kind
         at += (length + 3) & ~3
 
 
-def _table(attributes: bytes) -> str:
+def _name(attributes: bytes, wanted: int) -> str:
     at = 0
     while at + _ATTRIBUTE.size <= len(attributes):
         length, kind = _ATTRIBUTE.unpack_from(attributes, at)
         if length < _ATTRIBUTE.size:
             return ""
-        if kind == _TABLE_NAME:
+        if kind == wanted:
             return os.fsdecode(attributes[at + _ATTRIBUTE.size : at + length].rstrip(b"\0"))
         at += (length + 3) & ~3
     return ""

@@ -46,9 +46,13 @@ def _flag(key: Key) -> Callable[[Wrapped], Wrapped]:
     if key.convert is boolean:
         # `--keep-rules` alone means true.
         return click.option(key.flag, key.name, is_flag=False, flag_value="true", **given)
-    return click.option(key.flag, key.name, multiple=key.name == "rules", default=None, **given)
+    return click.option(
+        key.flag, *_ALSO.get(key.name, ()), key.name, multiple=key.name == "rules", default=None, **given
+    )
 
 
+_ALSO = {"queue_count": ("--queues",)}
+"""Second spellings of a flag."""
 _PATHS = {"PATH": "file", "SOCKET": "file", "DIR": "dir"}
 """Metavar of a setting that is a path -> what shells complete."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from nfq_guard.compile.addresses import AddressBook
+    from nfq_guard.compile.ahead import Ahead
     from nfq_guard.compile.policies import AppliedPolicy, AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Criteria
     from nfq_guard.engine.ruleset import TriedKey
@@ -85,12 +86,15 @@ class ChainBuilder:
     counters: CounterIndex[CounterKey]
     log_prefix: str
     """Of Log rules' lines, with Calico's specifiers (FelixConfiguration logPrefix)."""
+    ahead: Ahead | None = None
+    """What is let by ahead of policy; None for workloads, which have nothing of the kind."""
     tried: CounterIndex[TriedKey] | None = None
     """Set where staged policies are among those given, as if they were live: only what they add is counted."""
     _lines: list[_Line] = field(default_factory=list)
 
     def normal(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Chain:
         """Return the chain of the `normal` stage: tiers, profiles, deny."""
+        self._spare(decides=True)
         for tier in tiers:
             self._tier(tier)
         for profile in profiles:
@@ -107,11 +111,20 @@ class ChainBuilder:
         """
         if not any(self.side in policy.sides for tier in tiers for policy in tier.policies):
             return None
+        # Ahead of another stage they only end it: the packet is asked about again.
+        self._spare(decides=False)
         for tier in tiers:
             ends = tier if self.stage is Stage.FORWARD else replace(tier, default_action=Action.PASS)
             self._tier(ends)
         self._lines.append(_Line(Step.DECIDE, ANYTHING))
         return self._chain()
+
+    def _spare(self, *, decides: bool) -> None:
+        if self.ahead is None:
+            return
+        for reason, criteria in self.ahead.lines(self.stage, self.side):
+            decision = Decision(Verdict.ALLOW, reason, self.stage, self.side, self.endpoint)
+            self._lines.append(_Line(Step.SPARE, criteria, decision if decides else None))
 
     def pending(self, tiers: Sequence[AppliedTier], profiles: Sequence[AppliedProfile]) -> Pending:
         """Return what would be with the staged policies among these live, and how that is counted."""

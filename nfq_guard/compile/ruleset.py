@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.compile.addresses import AddressBook
+from nfq_guard.compile.ahead import Ahead
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import WILDCARD, resolve
 from nfq_guard.compile.felix import (
@@ -65,7 +66,10 @@ def compile_ruleset(
         workload_prefixes=prefixes,
         addressless=lambda name: excluded(felix, name),
     )
-    compiler = _EndpointCompiler(inventory, selectors, felix.log_prefix)
+    inbound = _failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND)
+    outbound = _failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND)
+    ahead = Ahead(inbound, outbound, options.allow_neighbor_discovery)
+    compiler = _EndpointCompiler(inventory, selectors, felix.log_prefix, ahead)
     own = {name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()}
     expected = {name: compiler.host(endpoint) for name, endpoint in governed.absent.items()}
     wildcard = None if governed.wildcard is None else compiler.host(governed.wildcard)
@@ -79,8 +83,8 @@ def compile_ruleset(
         workloads=workloads,
         workload_prefixes=prefixes,
         endpoint_to_host=HostAction(felix.default_endpoint_to_host_action.capitalize()),
-        failsafe_inbound=_failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND),
-        failsafe_outbound=_failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND),
+        failsafe_inbound=inbound,
+        failsafe_outbound=outbound,
         options=replace(
             options,
             drop_invalid=options.drop_invalid and not felix.disable_conntrack_invalid_check,
@@ -134,11 +138,12 @@ class _Rehearsed(NamedTuple):
 class _EndpointCompiler:
     """Compiles each endpoint once, however many interfaces it governs."""
 
-    def __init__(self, inventory: Inventory, selectors: SelectorCache, log_prefix: str) -> None:
+    def __init__(self, inventory: Inventory, selectors: SelectorCache, log_prefix: str, ahead: Ahead) -> None:
         self.counters: CounterIndex[CounterKey] = CounterIndex()
         self.staged: set[tuple[str, str | None, str]] = set()
         """Kind, namespace and name of the staged policies that take part somewhere."""
         self._log_prefix = log_prefix
+        self._ahead = ahead
         self._inventory = inventory
         self._book = AddressBook(inventory, selectors)
         self._policies = PolicyIndex(inventory, selectors)
@@ -206,8 +211,17 @@ class _EndpointCompiler:
         endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint],
         tried: CounterIndex[TriedKey] | None = None,
     ) -> ChainBuilder:
+        ahead = self._ahead if endpoint.kind == "HostEndpoint" else None
         return ChainBuilder(
-            stage, side, endpoint.kind, endpoint.name, self._book, self.counters, self._log_prefix, tried
+            stage,
+            side,
+            endpoint.kind,
+            endpoint.name,
+            self._book,
+            self.counters,
+            self._log_prefix,
+            ahead,
+            tried,
         )
 
     def rehearse(self) -> tuple[TriedKey, ...]:

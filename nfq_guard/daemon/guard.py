@@ -8,6 +8,7 @@ of files or interfaces means: that is the controller's.
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 from prometheus_client import CollectorRegistry
@@ -29,14 +30,17 @@ from nfq_guard.daemon.process import is_worker, stop_orphan
 from nfq_guard.daemon.readings import KernelReader
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.state import StateFolder, StateInUseError
+from nfq_guard.daemon.teacher import Seconds, Teacher
 from nfq_guard.daemon.telemetry import Telemetry
+from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.daemon.values import parse_listen
-from nfq_guard.engine.ruleset import Options
+from nfq_guard.engine.ruleset import CounterKey, Options
+from nfq_guard.kernel.learned import slot_of
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nfq_guard.adapters.control import Handler
     from nfq_guard.daemon.logs import Log
@@ -87,15 +91,25 @@ class Guard:
         )
         self.pool = Pool(setups, log, self.loop.selector, self._record_workers)
         reader = self.pool.reader
-        self.slots = SlotTable(self.pool.capacity, reader.policy)
+        self._taught: Mapping[int, int] = {}
+        """Packets by counter slot that the kernel decided as it was taught, when last read."""
+        self.slots = SlotTable(
+            self.pool.capacity, lambda slot: reader.policy(slot) + self._taught.get(slot, 0)
+        )
         self.table = self._table(kernel)
         self.table_watch = TableWatch()
         self.enforcer = Enforcer(kernel, self.table, self.pool, self.slots)
+        seconds = Seconds(settings.learned_allow_seconds, settings.learned_deny_seconds)
+        self.teacher = Teacher(self.table, seconds, self.pool.capacity)
+        self.pool.learn = self._learn
+        self._refusals = Throttle(1, 1 / 60)
+        """Words about decisions that the kernel did not take: once a minute."""
         self.telemetry = Telemetry(
             reader,
             self.slots,
             KernelReader(self._queues, self._kernel_verdicts),
             lambda: (self.compiler.selectors.hits, self.compiler.selectors.misses),
+            lambda: (self.teacher.taught, self.teacher.refused),
         )
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
@@ -121,11 +135,26 @@ class Guard:
         self.log.info("kernel", queue_target=str(target))
         return Table(kernel, target)
 
+    def _learn(self, found: protocol.Learn) -> None:
+        if self.enforcer.ruleset is None or self.enforcer.table_trouble:
+            return
+        now = time.monotonic()
+        refusal = self.teacher.teach(found, self.enforcer.ruleset, now)
+        if refusal and (more := self._refusals.admit(now)) is not None:
+            self.log.warning("learned verdicts not taken", reason=refusal, more=more)
+
     def _kernel_verdicts(self) -> dict[VerdictLabels, int]:
         counters = self.table.counters()
-        return {
+        found = {
             labels: counters[name].packets for name, labels in KERNEL_COUNTERS.items() if name in counters
         }
+        taught = ((slot_of(name), count.packets) for name, count in counters.items())
+        self._taught = {slot: packets for slot, packets in taught if slot is not None}
+        for key, slot in self.slots.items():
+            if slot in self._taught and isinstance(key, CounterKey):
+                labels = _labels(key)
+                found[labels] = found.get(labels, 0) + self._taught[slot]
+        return found
 
     def open(self, handle: Handler) -> None:
         """Open the metrics address and the control socket; StartError if one cannot be had."""
@@ -278,3 +307,13 @@ class Guard:
         with contextlib.suppress(KernelError):
             conntrack.clear_marks(self.settings.connection_mark_mask)
         return True
+
+
+def _labels(key: CounterKey) -> VerdictLabels:
+    """Return how a verdict of a rule is counted; only the normal stage's are taught."""
+    reason = _REASONS.get(key.kind, Reason.POLICY)
+    return VerdictLabels(str(reason), key.action, key.direction, str(Stage.NORMAL))
+
+
+_REASONS = {"Tier": Reason.TIER_DEFAULT, "Profile": Reason.PROFILE, "HostEndpoint": Reason.NO_MATCH}
+"""By what decided; any other kind is a policy."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from nfq_guard.daemon.readings import KernelReadings
     from nfq_guard.daemon.telemetry import Telemetry
 
 _NS = 1_000_000_000
@@ -48,8 +49,12 @@ _BY_KEY = {
 
 _WORDS = (
     ("nfq_guard_packets", Word.PACKETS, "Packets judged by the engine."),
-    ("nfq_guard_flow_table_hits", Word.FLOW_HITS, "Packets answered from the flow table."),
-    ("nfq_guard_flow_table_misses", Word.FLOW_MISSES, "Packets that were classified."),
+    (
+        "nfq_guard_flow_table_hits",
+        Word.FLOW_HITS,
+        "Packets answered from the flow table, which holds what may come again.",
+    ),
+    ("nfq_guard_flow_table_misses", Word.FLOW_MISSES, "Packets that were not answered from the flow table."),
     (
         "nfq_guard_engine_errors",
         Word.ENGINE_ERRORS,
@@ -72,8 +77,11 @@ class GuardCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
+        # First what the kernel counts: a part of it is rules'.
+        kernel = self._telemetry.read_kernel()
         yield from self._policy()
-        yield from self._verdicts()
+        yield from self._verdicts(kernel)
+        yield from self._learned()
         yield from self._decisions()
         yield from self._state()
 
@@ -86,7 +94,12 @@ class GuardCollector(Collector):
             families[type(key)].add_metric(key.line if isinstance(key, StagedKey) else key, count)
         yield from families.values()
 
-    def _verdicts(self) -> Iterator[Metric]:
+    def _learned(self) -> Iterator[Metric]:
+        taught, refused = self._telemetry.learned()
+        yield _counter("nfq_guard_learned_verdicts", "Decisions that the kernel was taught.", taught)
+        yield _counter("nfq_guard_learned_refused", "Decisions that the kernel did not take.", refused)
+
+    def _verdicts(self, kernel: KernelReadings) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "nfq_guard_verdicts",
             "Packets by verdict and reason, decided in user space or, ahead of the queue, in the kernel.",
@@ -95,7 +108,6 @@ class GuardCollector(Collector):
         counts: Counter[VerdictLabels] = Counter()
         for labels, count in self._telemetry.counters.verdicts():
             counts[labels] += count
-        kernel = self._telemetry.read_kernel()
         counts.update(kernel.verdicts)
         for labels, count in counts.items():
             if count or labels in kernel.verdicts:
@@ -123,7 +135,7 @@ class GuardCollector(Collector):
         for name, word, text in _WORDS:
             yield _counter(name, text, counters.word(word))
         yield GaugeMetricFamily(
-            "nfq_guard_flow_table_entries", "Decisions remembered.", counters.word(Word.FLOW_ENTRIES)
+            "nfq_guard_flow_table_entries", "Packets in the flow table.", counters.word(Word.FLOW_ENTRIES)
         )
         unparsable = CounterMetricFamily(
             "nfq_guard_unparsable_packets",

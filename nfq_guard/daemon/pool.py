@@ -88,6 +88,8 @@ class Pool:
         self._payload: int | None = None
         self._generation = 0
         self.restarts = 0
+        self.learn: Callable[[protocol.Learn], None] = lambda _: None
+        """Told what workers found that the kernel may be taught."""
         self.capacity = POLICY_SLOTS
 
     @property
@@ -242,8 +244,11 @@ class Pool:
         if worker is None:
             return
         served = worker.bound
-        for note in worker.take():
-            self._log.write(*note)
+        for said in worker.take():
+            if isinstance(said, protocol.Learn):
+                self.learn(said)
+            else:
+                self._log.write(*said)
         if worker.bound and not served:
             self._log.info("worker serves", queue=slot.place.setup.queue, pid=worker.pid)
         if worker.finished():

@@ -102,8 +102,8 @@ class WorkerProcess:
             return False
         return True
 
-    def take(self) -> Iterator[LogLine]:
-        """Take in all that has arrived; yield what is to be logged. A worker that talks rubbish is ended."""
+    def take(self) -> Iterator[LogLine | protocol.Learn]:
+        """Take in all that has arrived; yield what is for others. A worker that talks rubbish is ended."""
         try:
             while (message := protocol.hear(self._socket)) is not None:
                 if isinstance(message, protocol.Installed):
@@ -112,6 +112,8 @@ class WorkerProcess:
                     self.bound = True
                 elif isinstance(message, protocol.Refused):
                     self.refusal = message.why
+                elif isinstance(message, protocol.Learn):
+                    yield message
                 else:
                     yield LogLine(Level(message.level), message.message, message.fields)
         except OSError:

@@ -12,10 +12,15 @@ able to make the controller run anything.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nfq_guard.daemon import parcel
+from nfq_guard.engine.axis import Axis
+from nfq_guard.engine.chain import Chain
+from nfq_guard.engine.slices import Slice
 
 if TYPE_CHECKING:
     from nfq_guard.engine.ruleset import Ruleset
@@ -70,16 +75,25 @@ class Note(NamedTuple):
     fields: dict[str, object]
 
 
-class _Payload(NamedTuple):
+class Payload(NamedTuple):
     """An Install with its ruleset; the slots grow with the policy, so they travel in the file."""
 
     ruleset: Ruleset
     install: Install
 
 
-ToWorker = WorkerSetup | Install | Bind
-FromWorker = Installed | Bound | Refused | Note
-_ANSWERS: dict[str, type[FromWorker]] = {kind.__name__: kind for kind in (Installed, Bound, Refused, Note)}
+class Learn(NamedTuple):
+    """What the kernel may be taught: decisions of this generation, as `Learned`, each a list."""
+
+    generation: int
+    decisions: list[list[Any]]
+
+
+ToWorker = WorkerSetup | Bind
+FromWorker = Installed | Bound | Refused | Note | Learn
+_ANSWERS: dict[str, type[FromWorker]] = {
+    kind.__name__: kind for kind in (Installed, Bound, Refused, Note, Learn)
+}
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -123,6 +137,8 @@ def _well_formed(message: object) -> bool:
     match message:
         case Installed(generation=int()) | Bound() | Refused(why=str()):
             return True
+        case Learn(generation=int(), decisions=list()):
+            return True
         case Note(level=int(), message=str(), fields=dict()):
             return True
         case _:
@@ -131,37 +147,26 @@ def _well_formed(message: object) -> bool:
 
 def store(ruleset: Ruleset, install: Install) -> int:
     """Return a descriptor of a memory file with a ruleset, to be sent to any number of workers."""
-    descriptor = os.memfd_create("nfq-guard-ruleset", os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(descriptor), "wb") as stream:
-        pickle.dump(_Payload(ruleset, install), stream, pickle.HIGHEST_PROTOCOL)
-    return descriptor
+    # Of what is counted and how endpoints are, a worker needs to know nothing.
+    bare = replace(ruleset, counter_keys=(), tried_keys=(), endpoint_status={})
+    return parcel.store(Payload(bare, install), "nfq-guard-ruleset", (Chain, Slice, Axis))
 
 
 def send_file(sock: socket.socket, descriptor: int) -> None:
-    """Send what `store` returned; the receiver gets an Install and the ruleset."""
+    """Send what `store` returned; the receiver gets it to unpack."""
     socket.send_fds(sock, [b"\0"], [descriptor], socket.MSG_NOSIGNAL)
 
 
-class Received(NamedTuple):
-    """A message, with its ruleset if it is an Install."""
-
-    message: ToWorker
-    ruleset: Ruleset | None = None
-
-
-def receive(sock: socket.socket) -> Received | None:
+def receive(sock: socket.socket) -> ToWorker | parcel.Unpacking | None:
     """Return a worker the next message, None if the controller has gone; BlockingIOError if there is none.
 
-    Any other exception but OSError: it cannot be read.
+    What `store` stored comes as something to unpack, to a Payload. Any other exception but
+    OSError: it cannot be read.
     """
     data, descriptors, _, _ = socket.recv_fds(sock, _LONGEST, 1)
     if descriptors:
-        # The sender's descriptor shares its file offset with ours: read by position.
-        with os.fdopen(descriptors[0], "rb") as stream:
-            content = os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0)
-        payload: _Payload = pickle.loads(content)  # noqa: S301 - our own controller's
-        return Received(payload.install, payload.ruleset)
+        return parcel.Unpacking(descriptors[0])
     if not data:
         return None
-    message: ToWorker = pickle.loads(data)  # noqa: S301 - as above
-    return Received(message)
+    message: ToWorker = pickle.loads(data)  # noqa: S301 - our own controller's
+    return message

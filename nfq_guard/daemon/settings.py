@@ -39,6 +39,9 @@ class Settings:
     packet_mark_mask: int = 0x3000
     connection_mark_mask: int = 0xF0000000
     flow_table_size: int = 65536
+    learned_verdicts: bool = True
+    learned_allow_seconds: int = 60
+    learned_deny_seconds: int = 10
     metrics: str = "127.0.0.1:9091"
     control: str = "/run/nfq-guard/control.sock"
     state: str = "/var/lib/nfq-guard"
@@ -55,6 +58,7 @@ class Settings:
             packet_mark_mask=self.packet_mark_mask,
             connection_mark_mask=self.connection_mark_mask,
             established_flows=EstablishedFlows(self.established_flows),
+            learned_verdicts=self.learned_verdicts,
         )
 
 
@@ -94,7 +98,15 @@ KEYS: tuple[Key, ...] = (
     Key("queue_length", values.integer(64, 65536), "Packets that may wait in one queue.", "N"),
     Key("packet_mark_mask", values.mask, "Bits of the packet mark that are ours, two or more.", "MASK"),
     Key("connection_mark_mask", values.mask, "Bits of the connection mark that hold the generation.", "MASK"),
-    Key("flow_table_size", values.integer(0, 16_777_216), "Decisions a worker remembers.", "N"),
+    Key(
+        "flow_table_size",
+        values.integer(0, 16_777_216),
+        "Packets a worker remembers, of those that may come again.",
+        "N",
+    ),
+    Key("learned_verdicts", values.boolean, "Teach the kernel verdicts that come again.", "BOOL"),
+    Key("learned_allow_seconds", values.integer(1, 86_400), "How long the kernel keeps an allow.", "N"),
+    Key("learned_deny_seconds", values.integer(1, 86_400), "How long the kernel keeps a deny.", "N"),
     Key(
         "metrics",
         values.listen,

@@ -59,10 +59,14 @@ class SlotTable:
             self._base[slot] = self._read(slot)
             yield slot
 
+    def items(self) -> list[tuple[CountedKey, int]]:
+        """Return every key that has a slot, with its slot."""
+        return list(self._slots.items())
+
     def counts(self) -> Iterator[tuple[CountedKey, int]]:
         """Yield every key that has a slot, with its count since it got it."""
         # A copy: the metrics threads read while the controller assigns.
-        for key, slot in list(self._slots.items()):
+        for key, slot in self.items():
             yield key, max(0, self._read(slot) - self._base.get(slot, 0))
 
     def count(self, key: CountedKey) -> int:

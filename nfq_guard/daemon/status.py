@@ -15,6 +15,7 @@ from nfq_guard.engine.ruleset import OutcomeKey, StagedKey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from nfq_guard.daemon.readings import KernelReadings
     from nfq_guard.daemon.settings import Settings
     from nfq_guard.daemon.telemetry import Telemetry
     from nfq_guard.engine.chain import Chain
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) -> dict[str, Any]:
     """Return the state of the guard as JSON-ready values."""
     ready = telemetry.ready()
+    # First: a part of what the kernel counts is rules'.
+    kernel = telemetry.read_kernel()
     ruleset = telemetry.ruleset
     return {
         "version": __version__,
@@ -40,8 +43,8 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
         "chains": [] if ruleset is None else list(_chains(ruleset, telemetry)),
         "staged_policies": 0 if ruleset is None else ruleset.staged_policies,
         "staged": [] if ruleset is None else list(_staged(ruleset, telemetry)),
-        "verdicts": list(_verdicts(telemetry)),
-        "queues": _queues(telemetry, pids),
+        "verdicts": list(_verdicts(telemetry, kernel)),
+        "queues": _queues(telemetry, kernel, pids),
         "flow_table": {
             "hits": telemetry.counters.word(Word.FLOW_HITS),
             "misses": telemetry.counters.word(Word.FLOW_MISSES),
@@ -106,16 +109,15 @@ def _rules(chain: Chain, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dic
         yield labels._asdict() | place | {"packets": telemetry.slots.count(key)}
 
 
-def _verdicts(telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+def _verdicts(telemetry: Telemetry, kernel: KernelReadings) -> Iterator[dict[str, Any]]:
     for labels, count in telemetry.counters.verdicts():
         if count:
             yield labels._asdict() | {"packets": count}
-    for labels, count in telemetry.read_kernel().verdicts.items():
+    for labels, count in kernel.verdicts.items():
         yield labels._asdict() | {"packets": count}
 
 
-def _queues(telemetry: Telemetry, pids: Mapping[int, int]) -> dict[str, Any]:
-    kernel = telemetry.read_kernel()
+def _queues(telemetry: Telemetry, kernel: KernelReadings, pids: Mapping[int, int]) -> dict[str, Any]:
     return {
         "depth": kernel.queue_depth,
         "dropped": kernel.queue_dropped,

@@ -34,6 +34,8 @@ class Telemetry:
     read_kernel: Callable[[], KernelReadings]
     selector_cache: Callable[[], tuple[int, int]]
     """Hits and misses."""
+    learned: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Decisions that the kernel was taught, and that it did not take."""
     ruleset: Ruleset | None = None
     """In force."""
     trouble: str = "starting"

@@ -19,25 +19,36 @@ from nfq_guard.daemon.counters import (
     VERDICT_WORD,
     Word,
 )
-from nfq_guard.engine.engine import Engine
+from nfq_guard.engine.chain import PORTED
+from nfq_guard.engine.engine import WAYS, Engine
+from nfq_guard.engine.flowtable import Outcome
 from nfq_guard.engine.ruleset import DenyAction
 from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT, UNJUDGED
+from nfq_guard.kernel.learned import Learned
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.decision import Reason, Verdict
-from nfq_guard.model.flow import Stage
-from nfq_guard.packet import Unparsable
+from nfq_guard.model.flow import ABSENT, Stage
+from nfq_guard.packet import Unparsable, UnparsableReason, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from nfq_guard.engine.chain import Match
     from nfq_guard.engine.engine import Place
     from nfq_guard.engine.ruleset import Ruleset
     from nfq_guard.model.decision import Decision, RuleRef
+    from nfq_guard.model.flow import Gate
+    from nfq_guard.packet import Data
 
+    Ask = Callable[[Data, int, int], Outcome | Unparsable]
     LogRule = Callable[[RuleRef, Place, bytes], None]
     LogFault = Callable[[str], None]
 
 
+_UNKNOWN = Unparsable(UnparsableReason.UNKNOWN_INTERFACE)
+_OF_RULES = frozenset({Reason.POLICY, Reason.PROFILE, Reason.TIER_DEFAULT, Reason.NO_MATCH})
+"""Why a decision may be taught: each has a counter of its own."""
 _TELLING = frozenset({Stage.NORMAL, Stage.FORWARD})
 """Stages at which a denied packet may be rejected."""
 
@@ -51,91 +62,174 @@ class Verdicts:
         *,
         fail_mode: FailMode,
         table_size: int,
+        place: Callable[[Gate, int, int], Place],
         log_rule: LogRule,
         log_fault: LogFault,
     ) -> None:
-        """Write to these words. Nothing can be judged before the first `install`."""
+        """Write to these words. Nothing can be judged before the first `install`.
+
+        `place` says which place a gate and interface numbers are, as a queue's judge is told them.
+        """
         self._words = words
         self._unjudged = UNJUDGED if fail_mode is FailMode.OPEN else DENY
         self._table_size = table_size
         self._log_rule = log_rule
         self._log_fault = log_fault
+        self._place = place
         self._engine: Engine | None = None
         self._rejects = False
-        self._places: tuple[int, ...] = ()
-        """Word of each counter of the ruleset; -1: not counted."""
+        self._slots: tuple[int, ...] = ()
+        """Of each counter of the ruleset; -1: not counted."""
+        self._asks: dict[tuple[int, int, int], tuple[Ask, Place]] = {}
+        """By identity of the gate (constants of kernel/gates.py) and interface numbers."""
+        self._gate: Gate | None = None
+        """Of the packet before, as the next three: most come from one place."""
+        self._inward = self._outward = 0
+        self._here: Place | None = None
+        self._ask: Ask = _nobody
         self._hits, self._misses = words[Word.FLOW_HITS], words[Word.FLOW_MISSES]
         """Of the engines before this one."""
-        self._turn = -1
+        self._judged = -1
+        self._told = self._first = -1
+        """Packets judged, those that the shared words count, and those before this engine."""
 
     def install(self, ruleset: Ruleset, slots: tuple[int, ...]) -> None:
-        """Judge by this from the next packet on; the flow table starts empty."""
-        self.publish()
-        if self._engine is not None:
-            self._hits += self._engine.hits
-            self._misses += self._engine.misses
-        self._places = tuple(POLICY_BASE + slot if slot >= 0 else -1 for slot in slots)
-        self._engine = Engine(ruleset, self._table_size)
+        """Judge by this from the next packet on; nothing is remembered of the packets before."""
+        self.publish(0.0)
+        self._hits, self._misses = self._words[Word.FLOW_HITS], self._words[Word.FLOW_MISSES]
+        self._first = self._judged
+        self._slots = slots
         self._rejects = ruleset.options.deny_action is DenyAction.REJECT
+        self.forget_interfaces()
+        self._engine = Engine(ruleset, self._prepare, self._table_size)
         self._words[Word.GENERATION] = ruleset.generation
-        self.publish()
+        self.publish(0.0)
 
-    def publish(self) -> None:
-        """Write the engine's own figures to the shared words; cheap, but not for every packet."""
-        if self._engine is not None:
-            self._words[Word.FLOW_HITS] = self._hits + self._engine.hits
-            self._words[Word.FLOW_MISSES] = self._misses + self._engine.misses
-            self._words[Word.FLOW_ENTRIES] = self._engine.entries
+    def publish(self, now: float) -> None:
+        """Write what is not written for each packet; `now` in seconds of a clock that does not go back."""
+        words, engine = self._words, self._engine
+        words[Word.PACKETS] += self._judged - self._told
+        self._told = self._judged
+        if engine is not None:
+            engine.table.age(now)
+            words[Word.FLOW_HITS] = self._hits + engine.table.hits
+            words[Word.FLOW_MISSES] = self._misses + self._judged - self._first - engine.table.hits
+            words[Word.FLOW_ENTRIES] = engine.table.entries
 
-    def governs(self, place: Place) -> bool:
-        """Return whether anything governs an interface of this name there."""
-        return self._engine is not None and self._engine.knows(place)
+    def remembered(self) -> list[dict[Any, Any]]:
+        """Return what is remembered of packets, to be freed when another ruleset is installed."""
+        return [] if self._engine is None else self._engine.remembered()
 
-    def judge(self, place: Place, data: bytes) -> int:
-        """Return the answer to the kernel. Never raises.
+    def forget_interfaces(self) -> None:
+        """Ask anew what interfaces are called: one came, went or has another name."""
+        self._asks.clear()
+        # Nor may what the packet before was asked of keep an engine that is gone.
+        self._gate = self._here = None
+        self._ask = _nobody
+
+    def judge(self, gate: Gate, inward: int, outward: int, message: Data, at: int, end: int) -> int:
+        """Return the answer to the kernel about the packet in `message[at:end]`. Never raises.
 
         PASS where the place's stage has no opinion; UNJUDGED where the fail mode lets by what
         cannot be judged.
         """
+        self._judged = number = self._judged + 1
         try:
-            self._turn += 1
-            if self._turn % SAMPLED:
-                return self._judge(place, data)
-            began = time.perf_counter_ns()
-            answer = self._judge(place, data)
-            self._time(time.perf_counter_ns() - began)
+            if inward != self._inward or outward != self._outward or gate is not self._gate:
+                self._turn_to(gate, inward, outward)
+            outcome = (self._ask if number % SAMPLED else self._timed)(message, at, end)
+            if isinstance(outcome, Unparsable):
+                self._words[UNPARSABLE_WORD[outcome.reason]] += 1
+                return self._unjudged
+            match, answer, counted, _, _ = outcome
+            words = self._words
+            for word in counted:
+                words[word] += 1
+            for rule in match.logs:
+                assert self._here is not None, "turned to"  # noqa: S101
+                self._log_rule(rule, self._here, bytes(message[at:end]))
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
             self._words[Word.ENGINE_ERRORS] += 1
             self._log_fault(f"{type(error).__name__}: {error}")
             return self._unjudged
         return answer
 
-    def _judge(self, place: Place, data: bytes) -> int:
-        assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
-        words = self._words
-        words[Word.PACKETS] += 1
-        match = self._engine.judge(place, data)
-        if isinstance(match, Unparsable):
-            words[UNPARSABLE_WORD[match.reason]] += 1
-            return self._unjudged
-        for index in match.counters:
-            word = self._places[index]
-            if word >= 0:
-                words[word] += 1
-        for rule in match.logs:
-            self._log_rule(rule, place, data)
+    def _turn_to(self, gate: Gate, inward: int, outward: int) -> None:
+        """Judge packets of this place from now on."""
+        key = id(gate), inward, outward
+        found = self._asks.get(key)
+        if found is None:
+            assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
+            if len(self._asks) >= WAYS:
+                self._asks.clear()
+            place = self._place(gate, inward, outward)
+            way = self._engine.way(place)
+            # The kernel queues for guarded interfaces only: where nobody governs, one of us is behind the times.
+            found = self._asks[key] = (_nobody if way is None else way.judge, place)
+        self._ask, self._here = found
+        self._gate, self._inward, self._outward = gate, inward, outward
+
+    def _timed(self, message: Data, at: int, end: int) -> Outcome | Unparsable:
+        began = time.perf_counter_ns()
+        outcome = self._ask(message, at, end)
+        elapsed = time.perf_counter_ns() - began
+        self._words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
+        self._words[Word.LATENCY_SUM_NS] += elapsed
+        return outcome
+
+    def _prepare(self, place: Place, match: Match, by_tuple: bool) -> Outcome:  # noqa: FBT001 - see engine/memory.py
+        """Return what becomes of packets with this match there, and what is counted."""
+        words = [POLICY_BASE + self._slots[index] for index in match.counters if self._slots[index] >= 0]
         decision = match.decision
         if decision is None:
-            return PASS
+            return Outcome(match, PASS, tuple(words), again=True)
         side, stage = decision.side or place.side, place.gate.stage
-        words[VERDICT_WORD[decision.reason, decision.verdict, side, stage]] += 1
-        return ALLOW if decision.verdict is Verdict.ALLOW else self._denial(decision, stage)
+        words.append(VERDICT_WORD[decision.reason, decision.verdict, side, stage])
+        if decision.verdict is Verdict.DENY:
+            denial = self._denial(decision, stage)
+            return Outcome(match, denial, tuple(words), True, self._teachable(place, match, by_tuple))
+        # The kernel remembers connections that are allowed for good: their packets do not come again.
+        again = stage is Stage.UNTRACKED
+        return Outcome(match, ALLOW, tuple(words), again, self._teachable(place, match, by_tuple))
+
+    def _teachable(self, place: Place, match: Match, by_tuple: bool) -> int:  # noqa: FBT001 - as above
+        """Return the slot that counts a match if the kernel decides alike by itself; -1: it cannot.
+
+        It can for the host's own traffic, where one rule decided, counted and logged nothing else.
+        """
+        own = place.gate.stage is Stage.NORMAL and match.decision is not None
+        if not (own and by_tuple and len(match.counters) == 1) or match.logs:
+            return -1
+        # A workload's packet to its host has met its endpoint's policy and the host's action.
+        assert match.decision is not None, "own"  # noqa: S101
+        return self._slots[match.counters[0]] if match.decision.reason in _OF_RULES else -1
+
+    def teach(
+        self, gate: Gate, inward: int, outward: int, message: Data, at: int, end: int
+    ) -> Learned | None:
+        """Return what the kernel may be taught of a packet that was judged, None for nothing."""
+        packet = parse(message, at, end)
+        if isinstance(packet, Unparsable) or packet.protocol not in PORTED or packet.dport == ABSENT:
+            return None
+        assert self._engine is not None, "it was judged"  # noqa: S101
+        place = self._place(gate, inward, outward)
+        way = self._engine.way(place)
+        if way is None:
+            return None
+        outcome = way.look(packet)
+        decision = outcome.match.decision
+        if outcome.learn < 0 or decision is None:
+            return None
+        family, protocol, src, dst, _, dport, _, _ = packet
+        return Learned(
+            place.side, place.interface, family, protocol, src, dst, dport, decision.verdict, outcome.learn
+        )
 
     def _denial(self, decision: Decision, stage: Stage) -> int:
         # Ahead of NAT, and where a workload's action says Drop, nobody is told.
         tells = stage in _TELLING and decision.reason is not Reason.ENDPOINT_TO_HOST
         return REJECT if self._rejects and tells else DENY
 
-    def _time(self, elapsed: int) -> None:
-        self._words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
-        self._words[Word.LATENCY_SUM_NS] += elapsed
+
+def _nobody(_message: Data, _at: int, _end: int) -> Unparsable:
+    return _UNKNOWN

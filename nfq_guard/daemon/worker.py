@@ -13,13 +13,17 @@ import signal
 import socket
 import sys
 import time
+from itertools import chain as joined
 from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.command import KernelError
-from nfq_guard.adapters.nfqueue import QueueReader
+from nfq_guard.adapters.linkevents import LinkEvents
+from nfq_guard.adapters.nfqueue import QueueReader, number_of
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import Word, map_block
+from nfq_guard.daemon.learning import Candidates
 from nfq_guard.daemon.logs import Level
+from nfq_guard.daemon.parcel import Unpacking, take_apart
 from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
 from nfq_guard.daemon.throttle import RuleThrottles, Throttle
 from nfq_guard.daemon.verdicts import Verdicts
@@ -29,9 +33,16 @@ from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES, Direction
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
     from nfq_guard.model.decision import RuleRef
     from nfq_guard.model.flow import Gate
 
+_BIT_SECONDS = 0.001
+"""How long packets may wait for a bit of other work."""
+_DONE = object()
+_TEACH_MS = 50
 _TURN_MS = 250
 """The loop turns at least so often, to show that it lives."""
 _ANSWER_SECONDS = 1.0
@@ -52,12 +63,17 @@ class Worker:
         self._control: socket.socket | None = control
         self._words = words
         self._setup: protocol.WorkerSetup | None = None
-        self._verdicts: Verdicts | None = None
+        self._made: Verdicts | None = None
+        self._unpacking: Unpacking | None = None
+        """A ruleset that is on its way in."""
+        self._installed: Unpacking | None = None
+        """What the ruleset of now was made of."""
+        self._candidates = Candidates()
+        self._teaches = False
+        self._leftovers: Iterator[None] | None = None
+        """Frees the ruleset before, bit by bit."""
         self._reader: QueueReader | None = None
-        self._names: dict[int, str] = {}
-        """Of interfaces by number, as the kernel said this turn."""
-        self._places: dict[tuple[int, int, int], Place] = {}
-        """By identity of the gate (constants of kernel/gates.py) and interface numbers, of this turn."""
+        self._links: LinkEvents | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._logged = RuleThrottles(Throttle(_LOGGED_BURST, _LOGGED_PER_SECOND), _LOGGING_RULES)
@@ -68,49 +84,72 @@ class Worker:
         while self._control is not None or self._reader is not None:
             # The beat comes before the wait: it says that the turn before was finished.
             self._words[Word.HEARTBEAT_NS] = time.monotonic_ns()
-            for descriptor, _ in self._poll.poll(_TURN_MS):
-                if self._reader is not None and descriptor == self._reader.fileno():
-                    self._answer(self._reader)
-                else:
-                    self._listen()
+            self._turn()
         return 0
 
+    def _turn(self) -> None:
+        busy = self._unpacking is not None or self._leftovers is not None
+        wait = 0 if busy else _TEACH_MS if self._candidates.waiting else _TURN_MS
+        ready = {descriptor for descriptor, _ in self._poll.poll(wait)}
+        # A rename keeps the number, and the kernel goes by the name at once: ahead of packets, we hear of it.
+        if self._links is not None and self._links.fileno() in ready:
+            self._links.drain()
+            self._verdicts.forget_interfaces()
+        if self._reader is not None and self._reader.fileno() in ready:
+            self._answer(self._reader)
+        if self._control is not None and self._control.fileno() in ready:
+            self._listen(self._control)
+        if self._made is not None:
+            self._made.publish(time.monotonic())
+        if self._candidates.waiting:
+            self._teach()
+        if self._unpacking is not None:
+            self._unpack(self._unpacking)
+        elif self._leftovers is not None:
+            self._tidy(self._leftovers)
+
     def _answer(self, reader: QueueReader) -> None:
-        # A rename keeps the number, and the kernel goes by the name at once: so do we, each turn anew.
-        self._names.clear()
-        self._places.clear()
         try:
             reader.run()
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary; the packet has its verdict
             self._words[Word.ENGINE_ERRORS] += 1
             self._fault(f"{type(error).__name__}: {error}")
-        if self._verdicts is not None:
-            self._verdicts.publish()
+        if reader.last is not None and self._teaches:
+            taught = self._verdicts.teach(*reader.last)
+            if taught is not None:
+                self._candidates.meet(taught, time.monotonic())
 
-    def _listen(self) -> None:
-        assert self._control is not None, "only polled while there is one"  # noqa: S101
+    def _teach(self) -> None:
+        due = self._candidates.take(time.monotonic())
+        if due:
+            self._tell(protocol.Learn(self._words[Word.GENERATION], [list(one) for one in due]))
+
+    def _listen(self, control: socket.socket) -> None:
         try:
-            received = protocol.receive(self._control)
-            if received is not None:
-                self._obey(received)
+            message = protocol.receive(control)
+            if message is not None:
+                self._obey(message)
+                return
         except BlockingIOError:
             return
         except OSError:
-            received = None
+            pass
         except Exception as error:  # noqa: BLE001 - we have packets to judge, by what we have
-            self._tell(protocol.Refused(f"message not understood: {error!r}"[:500]))
+            self._refuse(error)
             return
-        if received is None:
-            self._poll.unregister(self._control)
-            self._control.close()
-            self._control = None
+        self._poll.unregister(control)
+        control.close()
+        self._control = None
 
-    def _obey(self, received: protocol.Received) -> None:
-        message = received.message
+    def _refuse(self, error: Exception) -> None:
+        self._tell(protocol.Refused(f"message not understood: {error!r}"[:500]))
+
+    def _obey(self, message: protocol.ToWorker | Unpacking) -> None:
         if isinstance(message, protocol.WorkerSetup):
             self._prepare(message)
-        elif isinstance(message, protocol.Install):
-            self._install(message, received)
+        elif isinstance(message, Unpacking):
+            self._discard(self._unpacking)
+            self._unpacking = message
         elif isinstance(message, protocol.Bind):
             self._bind()
         else:
@@ -118,60 +157,75 @@ class Worker:
 
     def _prepare(self, setup: protocol.WorkerSetup) -> None:
         self._setup = setup
-        self._verdicts = Verdicts(
+        self._teaches = setup.kernel.learned_verdicts
+        self._made = Verdicts(
             self._words,
             fail_mode=setup.kernel.fail_mode,
             table_size=setup.flow_table_size,
+            place=_place,
             log_rule=self._log_rule,
             log_fault=self._fault,
         )
 
-    def _install(self, message: protocol.Install, received: protocol.Received) -> None:
-        assert self._verdicts is not None, "the setup comes first"  # noqa: S101
-        assert received.ruleset is not None, "an Install carries its ruleset"  # noqa: S101
-        self._verdicts.install(received.ruleset, message.slots)
-        self._logged.limit(received.ruleset.log_limit)
-        # No collection between two packets: the flow table is many objects and no cycles.
-        gc.collect()
-        gc.freeze()
-        self._tell(protocol.Installed(message.generation))
+    @property
+    def _verdicts(self) -> Verdicts:
+        assert self._made is not None, "the setup comes first"  # noqa: S101
+        return self._made
+
+    def _unpack(self, unpacking: Unpacking) -> None:
+        """Take in a bit of a ruleset; packets wait no longer for it than for each other."""
+        try:
+            payload = unpacking.step(_BIT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._unpacking = None
+            self._discard(unpacking)
+            self._refuse(error)
+            return
+        if payload is None:
+            return
+        self._unpacking = None
+        before, remembered = self._installed, self._verdicts.remembered()
+        self._candidates.forget()
+        self._verdicts.install(payload.ruleset, payload.install.slots)
+        self._logged.limit(payload.ruleset.log_limit)
+        self._installed = unpacking
+        self._discard(before, remembered)
+        self._tell(protocol.Installed(payload.install.generation))
+
+    def _discard(self, unpacking: Unpacking | None, remembered: Iterable[dict[Any, Any]] = ()) -> None:
+        """Free bit by bit what nothing is judged by any more."""
+        pieces = () if unpacking is None else unpacking.containers
+        self._leftovers = joined(self._leftovers or (), take_apart(joined(remembered, pieces)))
+
+    def _tidy(self, leftovers: Iterator[None]) -> None:
+        """Free a bit of the ruleset before."""
+        until = time.monotonic() + _BIT_SECONDS
+        while time.monotonic() < until:
+            if next(leftovers, _DONE) is _DONE:
+                self._leftovers = None
+                return
 
     def _bind(self) -> None:
         assert self._setup is not None, "the setup comes first"  # noqa: S101
         setup = self._setup
         try:
-            self._reader = QueueReader(setup.queue, self._judge, setup.kernel, max_length=setup.length)
+            # First: a name that is asked for later is not older than the last word of it.
+            self._links = LinkEvents()
+            self._reader = QueueReader(
+                setup.queue, self._verdicts.judge, setup.kernel, max_length=setup.length
+            )
         except (KernelError, OSError) as error:
             self._tell(protocol.Refused(str(error)))
             sys.exit(3)
+        self._poll.register(self._links, select.POLLIN)
         self._poll.register(self._reader, select.POLLIN)
         self._tell(protocol.Bound())
-
-    def _judge(self, gate: Gate, in_index: int, out_index: int, data: bytes) -> int:
-        assert self._verdicts is not None, "bound after the setup"  # noqa: S101
-        place = self._places.get((id(gate), in_index, out_index))
-        return self._verdicts.judge(place or self._place(self._verdicts, gate, in_index, out_index), data)
-
-    def _place(self, verdicts: Verdicts, gate: Gate, in_index: int, out_index: int) -> Place:
-        place = Place(gate, self._called(in_index), self._called(out_index))
-        if verdicts.governs(place):
-            self._places[id(gate), in_index, out_index] = place
-            return place
-        # Perhaps they were renamed since they were asked for.
-        for index in {in_index, out_index}:
-            self._names.pop(index, None)
-        return Place(gate, self._called(in_index), self._called(out_index))
-
-    def _called(self, index: int) -> str:
-        if index and index not in self._names:
-            self._names[index] = _name(index)
-        return self._names.get(index, "")
 
     def _tell(self, message: protocol.FromWorker) -> None:
         if self._control is None:
             return
         try:
-            if not isinstance(message, protocol.Note):
+            if not isinstance(message, protocol.Note | protocol.Learn):
                 # The controller waits for these; it reads them before it sends more.
                 select.select((), (self._control,), (), _ANSWER_SECONDS)
             protocol.answer(self._control, message)
@@ -198,10 +252,15 @@ class Worker:
         self._tell(protocol.Note(Level.INFO, "packet", fields | _described(data)))
 
 
-def _name(index: int) -> str:
-    """Ask the kernel what an interface is called now; empty if it is gone."""
+def _place(gate: Gate, inward: int, outward: int) -> Place:
+    return Place(gate, _called(inward), _called(outward))
+
+
+def _called(interface: int) -> str:
+    """Ask the kernel what an interface is called now; empty where there is none, or it is gone."""
+    number = number_of(interface)
     try:
-        return socket.if_indextoname(index)
+        return socket.if_indextoname(number) if number else ""
     except OSError:
         return ""
 

@@ -1,30 +1,36 @@
-"""One endpoint's policy for one stage and side, classified by bit vectors.
+"""One endpoint's policy for one stage and side, classified by classes of field values.
 
-Owns the flat rules in evaluation order and the per-field tables over them
-(Lakshman and Stiliadis, SIGCOMM 1998): for each field a sorted list of interval
-boundaries, each interval with an integer that has one bit per flat rule accepting
-it. AND of all fields; the lowest set bit is the first rule that matches. The cost
-of a packet hardly depends on the number of rules.
+Owns the flat rules in evaluation order, and what each does. Which is the first that
+accepts a packet, the slices find (Lakshman and Stiliadis, SIGCOMM 1998, in the
+aggregated form of Baboescu and Varghese, SIGCOMM 2001): for each field a sorted list of
+interval boundaries, each interval with the rules that accept it. All packets whose
+fields lie in the same intervals have the same outcome, so it is worked out once for all
+of them: the cost of a packet hardly depends on the number of rules.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.model.addresses import FAMILIES
-from nfq_guard.model.flow import ABSENT
+from nfq_guard.engine.slices import Slice
+from nfq_guard.model.addresses import FAMILIES, LAST_ADDRESS
+from nfq_guard.model.flow import ABSENT, ICMP_OF_FAMILY, SCTP, TCP, UDP, UDPLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
+    from nfq_guard.engine.slices import Key, Wanted
     from nfq_guard.model.addresses import Intervals
     from nfq_guard.model.decision import Decision, RuleRef
     from nfq_guard.model.flow import Packet
 
 PROTOCOLS = 256
+PORTED = frozenset({TCP, UDP, SCTP, UDPLITE})
+"""Protocols whose packets have ports, if only in their first fragment."""
 
 
 class Step(Enum):
@@ -32,10 +38,15 @@ class Step(Enum):
 
     DECIDE = auto()
     """The packet's fate is settled."""
+    SPARE = auto()
+    """The same, ahead of policy: staged policies are not asked either."""
     JUMP = auto()
     """Go on at `target`: Pass to the next tier, or a rule's negated named port."""
     LOG = auto()
     """Note the rule and go on at `target`, the line behind the rule."""
+
+
+_SETTLING = frozenset({Step.DECIDE, Step.SPARE})
 
 
 class Criteria(NamedTuple):
@@ -75,13 +86,32 @@ class FlatRule:
     criteria: Mapping[int, Criteria]
     """By address family; a missing family cannot match."""
     decision: Decision | None = None
-    """Valid iff DECIDE; None there: this stage has no opinion."""
+    """Valid iff DECIDE or SPARE; None there: this stage has no opinion."""
     target: int = 0
     """Valid iff JUMP or LOG: index of the flat rule to go on with, always a later one."""
     ref: RuleRef | None = None
     """The policy rule this line came from; None for end-of-tier and default."""
     counter: int = -1
     """Index into Ruleset.counted; -1: not counted (a helper line of a rule)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out what a worker can do without, on the way there.
+
+        What the line accepts the chain's slices say; which rule it was the counter; only
+        what is logged is named.
+        """
+        ref = self.ref if self.step is Step.LOG else None
+        decision = None if self.decision is None else _nameless(self.decision._replace(rule=None, counter=-1))
+        return FlatRule, (self.step, _NOTHING, decision, self.target, ref, self.counter)
+
+
+_NOTHING: Mapping[int, Criteria] = {}
+
+
+@lru_cache(maxsize=1024)
+def _nameless(decision: Decision) -> Decision:
+    """Return the same object for equal decisions: a pickle holds it once."""
+    return decision
 
 
 class Match(NamedTuple):
@@ -94,112 +124,127 @@ class Match(NamedTuple):
     logs: tuple[RuleRef, ...] = ()
 
 
-class _Axis(NamedTuple):
-    """A field: interval starts and, for each, the bits of the rules that accept it."""
-
-    starts: Sequence[int]
-    masks: Sequence[int]
-
-
-class _Tables(NamedTuple):
-    src: _Axis
-    dst: _Axis
-    protocol: Sequence[int]
-    sport: _Axis
-    dport: _Axis
-    icmp: _Axis
-
-
-def _axis(wanted: Sequence[Intervals | None], everyone: int) -> _Axis:
-    """Build the axis of one field from what each flat rule wants of it."""
-    flips: dict[int, int] = {0: 0}
-    indifferent = everyone
-    for index, intervals in enumerate(wanted):
-        if intervals is None:
-            continue
-        bit = 1 << index
-        indifferent &= ~bit
-        for low, high in intervals.spans:
-            flips[low] = flips.get(low, 0) ^ bit
-            flips[high + 1] = flips.get(high + 1, 0) ^ bit
-    starts = sorted(flips)
-    masks = []
-    shared: dict[int, int] = {}
-    mask = indifferent
-    for start in starts:
-        mask ^= flips[start]
-        masks.append(shared.setdefault(mask, mask))
-    return _Axis(starts, masks)
-
-
 class Chain:
     """Flat rules in evaluation order, and the tables that find the first match.
 
     The last flat rule must accept anything, so that every packet has an outcome.
     """
 
-    __slots__ = ("_settled", "_tables", "rules")
+    __slots__ = ("rules", "slices")
 
     def __init__(self, rules: Iterable[FlatRule]) -> None:
         """Build the tables; ValueError if some packet could match no rule."""
         self.rules = tuple(rules)
         if not self.rules or self.rules[-1].step is not Step.DECIDE or self.rules[-1].criteria != ANYTHING:
             raise ValueError("the last flat rule must decide about anything")
-        # What a chain answers when its first match settles the packet: made once, not per packet.
-        self._settled = tuple(
-            Match(rule.decision, () if rule.counter < 0 else (rule.counter,))
-            if rule.step is Step.DECIDE
-            else None
-            for rule in self.rules
-        )
-        self._tables = {family: self._tables_of(family) for family in FAMILIES}
+        self.slices: Mapping[int, tuple[Slice, ...]] = {family: self._sliced(family) for family in FAMILIES}
+        """By family and protocol number; protocols that no rule treats apart share one."""
 
-    def _tables_of(self, family: int) -> _Tables:
-        criteria = [rule.criteria.get(family) for rule in self.rules]
-        everyone = sum(1 << index for index, entry in enumerate(criteria) if entry is not None)
-        present = [entry or Criteria() for entry in criteria]
-        protocol = _axis([entry.protocol for entry in present], everyone)
-        return _Tables(
-            src=_axis([entry.src for entry in present], everyone),
-            dst=_axis([entry.dst for entry in present], everyone),
-            protocol=tuple(
-                protocol.masks[bisect_right(protocol.starts, number) - 1] for number in range(PROTOCOLS)
-            ),
-            sport=_axis([entry.sport for entry in present], everyone),
-            dport=_axis([entry.dport for entry in present], everyone),
-            icmp=_axis([entry.icmp for entry in present], everyone),
-        )
+    def _sliced(self, family: int) -> tuple[Slice, ...]:
+        present = [
+            (line, rule.criteria[family]) for line, rule in enumerate(self.rules) if family in rule.criteria
+        ]
+        apart = {protocol: _slice(present, family, protocol) for protocol in _apart(family)}
+        others = _slice(present, family, None)
+        return tuple(apart.get(protocol, others) for protocol in range(PROTOCOLS))
 
-    def vector(self, packet: Packet) -> int:
-        """Return an integer with bit i set iff flat rule i accepts the packet."""
-        src, dst, protocol, sport, dport, icmp = self._tables[packet.family]
-        return (
-            protocol[packet.protocol]
-            & dport.masks[bisect_right(dport.starts, packet.dport + 1) - 1]
-            & src.masks[bisect_right(src.starts, packet.src) - 1]
-            & dst.masks[bisect_right(dst.starts, packet.dst) - 1]
-            & sport.masks[bisect_right(sport.starts, packet.sport + 1) - 1]
-            & icmp.masks[bisect_right(icmp.starts, icmp_key(packet.icmp_type, packet.icmp_code)) - 1]
-        )
+    def key(self, packet: Packet) -> Key:
+        """Return the classes of a packet's fields in its slice."""
+        family, protocol, src, dst, sport, dport, icmp_type, icmp_code = packet
+        if protocol in PORTED:
+            third, fourth = dport + 1, sport + 1
+        elif protocol == ICMP_OF_FAMILY[family]:
+            third, fourth = icmp_key(icmp_type, icmp_code), 0
+        else:
+            third, fourth = protocol, 0
+        return self.slices[family][protocol].key(src, dst, third, fourth)
+
+    def accepting(self, packet: Packet) -> Iterator[int]:
+        """Yield the index of every flat rule that accepts the packet."""
+        return self.slices[packet.family][packet.protocol].accepting(self.key(packet))
 
     def classify(self, packet: Packet) -> Match:
         """Return the chain's outcome for a packet."""
-        vector = self.vector(packet)
-        settled = self._settled[(vector & -vector).bit_length() - 1]
-        return settled if settled is not None else self._walk(vector)
+        part, key = self.slices[packet.family][packet.protocol], self.key(packet)
+        line = part.first(key)
+        return self.settled(line) or self.walk(part, key, line)
 
-    def _walk(self, vector: int) -> Match:
-        """Follow Pass and Log lines to the line that settles the packet."""
+    def spares(self, packet: Packet) -> bool:
+        """Return whether a packet is let by ahead of policy."""
+        line = self.slices[packet.family][packet.protocol].first(self.key(packet))
+        return self.rules[line].step is Step.SPARE
+
+    def settled(self, line: int) -> Match | None:
+        """Return the outcome of every packet that a line is the first to accept, None if more lines are asked."""
+        rule = self.rules[line]
+        if rule.step not in _SETTLING:
+            return None
+        return Match(rule.decision, () if rule.counter < 0 else (rule.counter,))
+
+    def walk(self, part: Slice, key: Key, line: int) -> Match:
+        """Return the outcome of all packets of these classes: follow Pass and Log to the line that settles."""
         counters: list[int] = []
         logs: list[RuleRef] = []
         while True:
-            index = (vector & -vector).bit_length() - 1
-            rule = self.rules[index]
+            rule = self.rules[line]
             if rule.counter >= 0:
                 counters.append(rule.counter)
-            if rule.step is Step.DECIDE:
+            if rule.step in _SETTLING:
                 return Match(rule.decision, tuple(counters), tuple(logs))
             if rule.step is Step.LOG:
                 assert rule.ref is not None, "a Log line always comes from a rule"  # noqa: S101
                 logs.append(rule.ref)
-            vector = vector >> rule.target << rule.target
+            line = part.first(key, rule.target)
+
+
+def _slice(present: Sequence[tuple[int, Criteria]], family: int, protocol: int | None) -> Slice:
+    """Return the slice of a protocol; None: of all that are not treated apart."""
+    lines: list[int] = []
+    wanted: list[Wanted] = []
+    for line, criteria in present:
+        fields = _fields(criteria, family, protocol)
+        if fields is not None:
+            lines.append(line)
+            wanted.append(fields)
+    return Slice(lines, wanted)
+
+
+def _fields(criteria: Criteria, family: int, protocol: int | None) -> Wanted | None:
+    """Return what a line wants of packets of a protocol, None if it can accept none of them."""
+    src, dst, protocols, sport, dport, icmp = criteria
+    third, fourth, absent = protocols, None, [sport, dport, icmp]
+    if protocol is None:
+        if protocols is not None and _only_apart(protocols, family):
+            return None
+    elif protocols is not None and not _accepts(protocols, protocol):
+        return None
+    elif protocol in PORTED:
+        third, fourth, absent = dport, sport, [icmp]
+    else:
+        third, fourth, absent = icmp, None, [sport, dport]
+    # What these packets have not got stands at 0 on its axis.
+    if not all(intervals is None or _accepts(intervals, 0) for intervals in absent):
+        return None
+    last = LAST_ADDRESS[family]
+    fields = (_or_any(src, last), _or_any(dst, last), third, fourth)
+    return None if any(intervals is not None and not intervals.spans for intervals in fields) else fields
+
+
+def _accepts(intervals: Intervals, value: int) -> bool:
+    return any(low <= value <= high for low, high in intervals.spans)
+
+
+def _apart(family: int) -> frozenset[int]:
+    """Return the protocols whose packets have fields of their own."""
+    return PORTED | {ICMP_OF_FAMILY[family]}
+
+
+def _only_apart(protocols: Intervals, family: int) -> bool:
+    return all(
+        high - low < len(PORTED) + 1 and _apart(family).issuperset(range(low, high + 1))
+        for low, high in protocols.spans
+    )
+
+
+def _or_any(intervals: Intervals | None, last: int) -> Intervals | None:
+    return None if intervals is None or intervals.spans == ((0, last),) else intervals

@@ -17,10 +17,11 @@ from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import ICMPV6, NEIGHBOR_DISCOVERY_TYPES, CtState, Direction, Side, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import TypeGuard
 
-    from nfq_guard.engine.ruleset import Failsafe, Ruleset
+    from nfq_guard.engine.chain import Chain
+    from nfq_guard.engine.ruleset import Ruleset
     from nfq_guard.model.flow import Flow, Packet
 
 UNMANAGED = Match(Decision(Verdict.ALLOW, Reason.UNMANAGED))
@@ -101,9 +102,9 @@ def workload_to_host(ruleset: Ruleset, interface: str, packet: Packet) -> Match:
     """
     workload = ruleset.workloads.get(interface)
     name = None if workload is None else workload.name
-    if is_neighbor_discovery(packet) and packet.icmp_type in _WORKLOAD_ICMPV6:
-        return Match(Decision(Verdict.ALLOW, Reason.NEIGHBOR_DISCOVERY, Stage.NORMAL, Side.EGRESS, name))
-    if packet.protocol == ICMPV6 and packet.icmp_type in _WORKLOAD_ICMPV6:
+    if packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in _WORKLOAD_ICMPV6:  # noqa: PLR2004 - IPv6
+        if packet.icmp_type in NEIGHBOR_DISCOVERY_TYPES:
+            return Match(Decision(Verdict.ALLOW, Reason.NEIGHBOR_DISCOVERY, Stage.NORMAL, Side.EGRESS, name))
         return Match(Decision(Verdict.ALLOW, Reason.ENDPOINT_TO_HOST, endpoint=name))
     verdict = Verdict.DENY if ruleset.endpoint_to_host is HostAction.DROP else Verdict.ALLOW
     action = Match(Decision(verdict, Reason.ENDPOINT_TO_HOST, endpoint=name))
@@ -112,7 +113,7 @@ def workload_to_host(ruleset: Ruleset, interface: str, packet: Packet) -> Match:
         return action
     policy = chain.classify(packet)
     if pending is not None:
-        policy = beside(policy, pending, packet)
+        policy = beside(policy, pending, packet) or policy
     return policy if _denies(policy) else _both(policy, action)
 
 
@@ -145,22 +146,34 @@ def asks_forwarded(ruleset: Ruleset, incoming: str, outgoing: str) -> bool:
 def forward_policy(
     ruleset: Ruleset, incoming: str, outgoing: str, packet: Packet, *, before_nat: bool
 ) -> Match:
-    """Return what policy says of a forwarded packet, past the stages before NAT and its connection.
-
-    The first step that denies decides, else the last that allows. `before_nat`: policy ahead
-    of NAT allowed it, which spares it the incoming interface's (calico-semantics 3.1).
-    """
+    """Return what policy says of a forwarded packet, past the stages before NAT and its connection."""
     places = tuple(_crossed(ruleset, incoming, outgoing, before_nat=before_nat))
+    said = along(chain.classify(packet) for chain, _ in places if chain is not None)
+    if ruleset.staged_policies:
+        return said._replace(counters=said.counters + tried_on_the_way(places, packet))
+    return said
+
+
+def forward_chains(ruleset: Ruleset, incoming: str, outgoing: str, *, before_nat: bool) -> tuple[Chain, ...]:
+    """Return the chains that a forwarded packet has to pass, in order.
+
+    `before_nat`: policy ahead of NAT allowed it, which spares it the incoming interface's
+    (calico-semantics 3.1).
+    """
+    return tuple(
+        chain
+        for chain, _ in _crossed(ruleset, incoming, outgoing, before_nat=before_nat)
+        if chain is not None
+    )
+
+
+def along(matches: Iterable[Match]) -> Match:
+    """Return the outcome of a forwarded packet's steps: the first that denies decides, else the last that allows."""
     said = FORWARD_DEFAULT
-    for chain, _ in places:
-        if chain is None:
-            continue
-        match = chain.classify(packet)
+    for match in matches:
         said = _both(said, match)
         if _denies(match):
             break
-    if ruleset.staged_policies:
-        return said._replace(counters=said.counters + tried_on_the_way(places, packet))
     return said
 
 
@@ -263,56 +276,8 @@ def at_stage(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet:
 def stage_policy(ruleset: Ruleset, stage: Stage, side: Side, interface: str, packet: Packet) -> Match | None:
     """Return what a stage other than `forward` makes of a packet: no decision where no rule of it decides.
 
-    None where nobody is asked. Failsafes and neighbor discovery come first: ahead of
-    `normal` they only end the stage, and the packet is asked again.
+    None where nobody is asked.
     """
-    found = ruleset.chain_for(stage, side, interface)
-    pending = ruleset.pending_for(stage, side, interface) if ruleset.staged_policies else None
-    if found is None and pending is None:
-        return None
-    reason = _spared(ruleset, stage, side, packet)
-    if reason is not None:
-        if found is None or stage is not Stage.NORMAL:
-            return None
-        return Match(Decision(Verdict.ALLOW, reason, stage, side, found[0].name))
-    match = None if found is None else found[1].classify(packet)
+    chain, pending = _of_host(ruleset, stage, side, interface)
+    match = None if chain is None else chain.classify(packet)
     return match if pending is None else beside(match, pending, packet)
-
-
-def _spared(ruleset: Ruleset, stage: Stage, side: Side, packet: Packet) -> Reason | None:
-    if is_failsafe(ruleset, packet, side) or (stage is Stage.UNTRACKED and is_answer(ruleset, packet, side)):
-        return Reason.FAILSAFE
-    if ruleset.options.allow_neighbor_discovery and is_neighbor_discovery(packet):
-        return Reason.NEIGHBOR_DISCOVERY
-    return None
-
-
-def is_failsafe(ruleset: Ruleset, packet: Packet, side: Side) -> bool:
-    """Return whether a packet goes to a failsafe port (calico-semantics 3.6)."""
-    if side is Side.INGRESS:
-        return any(_hits(failsafe, packet, packet.dport, packet.src) for failsafe in ruleset.failsafe_inbound)
-    return any(_hits(failsafe, packet, packet.dport, packet.dst) for failsafe in ruleset.failsafe_outbound)
-
-
-def is_answer(ruleset: Ruleset, packet: Packet, side: Side) -> bool:
-    """Return whether a packet comes from a failsafe port, the other way round.
-
-    Untracked policy has no connection to know an answer by (felix/rules/static.go, raw chains).
-    """
-    if side is Side.INGRESS:
-        return any(
-            _hits(failsafe, packet, packet.sport, packet.src) for failsafe in ruleset.failsafe_outbound
-        )
-    return any(_hits(failsafe, packet, packet.sport, packet.dst) for failsafe in ruleset.failsafe_inbound)
-
-
-def _hits(failsafe: Failsafe, packet: Packet, port: int, peer: int) -> bool:
-    if failsafe.port != port or failsafe.protocol != packet.protocol:
-        return False
-    net = failsafe.net
-    return net is None or (net.family == packet.family and net.first <= peer <= net.last)
-
-
-def is_neighbor_discovery(packet: Packet) -> bool:
-    """Return whether a packet is IPv6 neighbor discovery (RFC 4861 section 4)."""
-    return packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in NEIGHBOR_DISCOVERY_TYPES  # noqa: PLR2004 - IPv6

@@ -1,36 +1,48 @@
-"""The packet path: bytes of a queued packet to the match that decides it.
+"""The packet path: bytes of a queued packet to the outcome that decides it.
 
-Owns the flow table: outcomes of recent packets, bounded in size, emptied with the
-ruleset. One writer, the worker that owns the queue. Raises nothing for any input.
-
-The table has two halves. A full young half becomes the old one, and the old one is
-forgotten at once: constant work a packet and bounded memory under a flood of distinct
-tuples, where evicting entries one by one from a dict would scan its holes.
+Owns the ways by which packets are judged, and all that is remembered of packets under
+one ruleset: bounded, and gone with it. One writer, the worker that owns the queue.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from nfq_guard.engine.decide import NO_OPINION, UNMANAGED, forward_policy, stage_policy, workload_to_host
+from nfq_guard.engine.decide import (
+    NO_OPINION,
+    along,
+    forward_chains,
+    forward_policy,
+    stage_policy,
+    workload_to_host,
+)
+from nfq_guard.engine.flowtable import FLOW_TABLE_SIZE, FlowTable, Outcome
+from nfq_guard.engine.memory import grown, remember
+from nfq_guard.engine.ways import ChainWay, Several, Way
 from nfq_guard.model.flow import Direction, Side, Stage
-from nfq_guard.packet import Unparsable, UnparsableReason, parse
 
 if TYPE_CHECKING:
-    from nfq_guard.engine.chain import Match
+    from collections.abc import Callable
+    from typing import Any
+
+    from nfq_guard.engine.chain import Chain, Match
+    from nfq_guard.engine.memory import Memory, Outcomes
     from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.model.flow import Gate, Packet
+    from nfq_guard.model.flow import Gate
 
-FLOW_TABLE_SIZE = 65_536
-"""Entries in both halves together: a few tens of megabytes at most."""
-
-_UNKNOWN = Unparsable(UnparsableReason.UNKNOWN_INTERFACE)
+MEMORY = 524_288
+"""Classes of packets that are remembered, over all chains: some 150 bytes each."""
+_LEAST, _MOST = 512, 65_536
+"""What each slice of a chain may remember of that. To forget so many takes 5 ms."""
+WAYS = 4096
+"""Places; where interfaces come and go by the thousand, the ways are made again."""
 
 
 class Place:
-    """Where a packet waits for its verdict. Made once, asked for every packet: all is worked out ahead."""
+    """Where a packet waits for its verdict."""
 
-    __slots__ = ("gate", "in_interface", "interface", "key", "named", "out_interface", "side")
+    __slots__ = ("gate", "in_interface", "interface", "named", "out_interface", "side")
 
     def __init__(self, gate: Gate, in_interface: str = "", out_interface: str = "") -> None:
         """Interfaces that a packet has not got there are empty."""
@@ -44,70 +56,105 @@ class Place:
         crossing = gate.direction is Direction.FORWARD
         self.named = bool(in_interface and out_interface) if crossing else bool(self.interface)
         """Whether the interfaces that decide are known."""
-        self.key = f"{gate.stage} {gate.direction} {gate.before_nat} {in_interface} {out_interface}"
-        """Tells places apart, for dicts: a string knows its hash, an enum's is a call."""
 
 
 class Engine:
     """Judges queued packets under one ruleset."""
 
-    def __init__(self, ruleset: Ruleset, table_size: int = FLOW_TABLE_SIZE) -> None:
-        """Start with an empty flow table of at most `table_size` entries; 0: no table."""
-        self.ruleset = ruleset
-        self.hits = 0
-        self.misses = 0
-        self._half = table_size // 2
-        self._young: dict[tuple[str, Packet], Match] = {}
-        self._old: dict[tuple[str, Packet], Match] = {}
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        prepare: Callable[[Place, Match, bool], Outcome],
+        table_size: int = FLOW_TABLE_SIZE,
+    ) -> None:
+        """Start with nothing remembered.
 
-    @property
-    def entries(self) -> int:
-        """Number of outcomes in the flow table."""
-        return len(self._young) + len(self._old)
-
-    def knows(self, place: Place) -> bool:
-        """Return whether anybody can be asked at a place: the names are known, and governed where they must be."""
-        if not place.named:
-            return False
-        stage, direction, _ = place.gate
-        if stage is not Stage.NORMAL:
-            return True
-        workload = direction is Direction.IN and self.ruleset.is_workload(place.interface)
-        return workload or self.ruleset.endpoint_for(place.interface) is not None
-
-    def judge(self, place: Place, data: bytes) -> Match | Unparsable:
-        """Return the outcome for a queued packet; without a decision, its stage has no opinion.
-
-        What nobody governs is not queued. Here it is not judged: to allow it would be to
-        remember it as allowed.
+        `prepare` says what becomes of packets with a match at a place; it is asked once for
+        each class of packets. `table_size`: entries in the flow table, 0: no table.
         """
-        packet = parse(data)
-        if isinstance(packet, Unparsable):
-            return packet
-        key = (place.key, packet)
-        match = self._young.get(key) or self._old.get(key)
-        if match is not None:
-            self.hits += 1
-            return match
-        self.misses += 1
-        match = self._judge(place, packet) if place.named else UNMANAGED
-        if match is UNMANAGED:
-            return _UNKNOWN
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        if self._half:
-            self._young[key] = match
-        return match
+        self.ruleset = ruleset
+        self.table = FlowTable(table_size)
+        self._prepare = prepare
+        chains = sum(len(endpoint.chains) for endpoint in ruleset.endpoints)
+        self._limit = min(_MOST, max(_LEAST, MEMORY // max(1, chains)))
+        self._ways: dict[tuple[Gate, str, str], Way] = {}
+        self._memories: dict[int, Memory[Match]] = {}
+        self._outcomes: dict[tuple[int, Gate], Memory[Outcome]] = {}
+        self._joint: list[Outcomes[Any, Outcome]] = []
+        """Of the ways that ask several chains."""
 
-    def _judge(self, place: Place, packet: Packet) -> Match:
+    def way(self, place: Place) -> Way | None:
+        """Return how packets are judged at a place, None where nobody can be asked there.
+
+        What nobody governs is not queued: to allow it would be to remember it as allowed.
+        """
+        key = place.gate, place.in_interface, place.out_interface
+        way = self._ways.get(key)
+        if way is None and place.named:
+            if len(self._ways) >= WAYS:
+                self._ways.clear()
+                self._joint.clear()
+            way = self._make(place)
+            if way is not None:
+                self._ways[key] = way
+        return way
+
+    def _make(self, place: Place) -> Way | None:
         ruleset, (stage, direction, before_nat) = self.ruleset, place.gate
+        prepare = partial(self._prepare, place)
+        interface = place.interface
         if stage is Stage.FORWARD:
-            return forward_policy(
-                ruleset, place.in_interface, place.out_interface, packet, before_nat=before_nat
+            return self._crossing(place, prepare, before_nat=before_nat)
+        if stage is Stage.NORMAL and direction is Direction.IN and ruleset.is_workload(interface):
+            return Way(
+                self.table, lambda packet: prepare(workload_to_host(ruleset, interface, packet), False)
             )
-        if stage is Stage.NORMAL and direction is Direction.IN and ruleset.is_workload(place.in_interface):
-            return workload_to_host(ruleset, place.in_interface, packet)
-        match = stage_policy(ruleset, stage, place.side, place.interface, packet)
-        if match is not None:
-            return match
-        return UNMANAGED if stage is Stage.NORMAL else NO_OPINION
+        if ruleset.pending_for(stage, place.side, interface) is not None:
+            # Each packet is put to what is tried out as well: rarely, and not for long.
+            return Way(
+                self.table,
+                lambda packet: prepare(
+                    stage_policy(ruleset, stage, place.side, interface, packet) or NO_OPINION, False
+                ),
+            )
+        found = ruleset.chain_for(stage, place.side, interface)
+        if found is not None:
+            return ChainWay(self.table, self._outcomes_of(found[1], place))
+        if stage is Stage.NORMAL:
+            return None
+        # Nothing to work out, hence nothing to remember.
+        silence = prepare(NO_OPINION, False)._replace(again=False)
+        return Way(self.table, lambda _packet: silence)
+
+    def _crossing(self, place: Place, prepare: Callable[[Match, bool], Outcome], *, before_nat: bool) -> Way:
+        ruleset, ends = self.ruleset, (place.in_interface, place.out_interface)
+        if ruleset.staged_policies:
+            return Way(
+                self.table,
+                lambda packet: prepare(forward_policy(ruleset, *ends, packet, before_nat=before_nat), False),
+            )
+        memories = [self._memory_of(chain) for chain in forward_chains(ruleset, *ends, before_nat=before_nat)]
+        several = Several(memories, lambda said: prepare(along(said), False), self._limit)
+        self._joint.append(several.outcomes)
+        return Way(self.table, several.ask)
+
+    def remembered(self) -> list[dict[Any, Any]]:
+        """Return the dicts that grow with the packets met."""
+        memories: list[Memory[Any]] = [*self._outcomes.values(), *self._memories.values()]
+        return [
+            *(entries for memory in memories for entries in grown(memory)),
+            *self._joint,
+            *self.table.halves,
+        ]
+
+    def _memory_of(self, chain: Chain) -> Memory[Match]:
+        if id(chain) not in self._memories:
+            self._memories[id(chain)] = remember(chain, lambda match, _: match, self._limit)
+        return self._memories[id(chain)]
+
+    def _outcomes_of(self, chain: Chain, place: Place) -> Memory[Outcome]:
+        """Return the memory of a chain that is asked alone, the same for interfaces with one endpoint."""
+        key = id(chain), place.gate
+        if key not in self._outcomes:
+            self._outcomes[key] = remember(chain, partial(self._prepare, place), self._limit)
+        return self._outcomes[key]

@@ -28,8 +28,13 @@ class Asked(NamedTuple):
     """None: staged policies change nothing there."""
 
 
-def beside(match: Match | None, pending: Pending, packet: Packet) -> Match:
-    """Return what is enforced at a place (None: nothing), with what staged policies would have done."""
+def beside(match: Match | None, pending: Pending, packet: Packet) -> Match | None:
+    """Return what is enforced at a place (None: nothing), with what staged policies would have done.
+
+    What is let by ahead of policy is not put to them.
+    """
+    if pending.chain.spares(packet):
+        return match
     enforced = Match(None) if match is None else match
     return enforced._replace(counters=enforced.counters + _tried(pending, enforced, packet).counters)
 

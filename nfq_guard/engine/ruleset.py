@@ -171,6 +171,13 @@ class Ruleset:
         """Endpoints of their own by interface name, of interfaces that are there and that may come."""
         return {**self.expected, **self.governed}
 
+    @property
+    def endpoints(self) -> tuple[GuardedEndpoint, ...]:
+        """Every endpoint once, however many interfaces it governs."""
+        wildcard = () if self.wildcard is None else (self.wildcard,)
+        found = (*self.by_interface.values(), *self.workloads.values(), *wildcard)
+        return tuple({id(endpoint): endpoint for endpoint in found}.values())
+
     def is_workload(self, interface: str) -> bool:
         """Return whether an interface belongs to a workload."""
         return interface.startswith(self.workload_prefixes)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nfq_guard.kernel.learned import lookups
 from nfq_guard.kernel.marks import Code, Stamp
 from nfq_guard.kernel.plan import EstablishedFlows, FailMode
 from nfq_guard.kernel.text import replaced
+from nfq_guard.model.decision import Verdict
+from nfq_guard.model.flow import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +34,11 @@ class Way(NamedTuple):
     interface: str
     peer: str
     opposite: str
+    side: Side
 
 
-IN = Way("in", "iifname", "saddr", "out")
-OUT = Way("out", "oifname", "daddr", "in")
+IN = Way("in", "iifname", "saddr", "out", Side.INGRESS)
+OUT = Way("out", "oifname", "daddr", "in", Side.EGRESS)
 
 
 class Phrases:
@@ -61,6 +65,12 @@ class Phrases:
             yield "ct state established accept"
         if self._plan.drop_invalid:
             yield f'ct state invalid counter name "invalid_{suffix}" drop'
+
+    def _learned(self, way: Way) -> Iterator[str]:
+        if not self._settings.learned_verdicts:
+            return
+        denied = "goto refuse" if self._plan.rejects else "drop"
+        yield from lookups(way.side, {Verdict.ALLOW: f"goto stamp_{way.suffix}", Verdict.DENY: denied})
 
     @staticmethod
     def _failsafes(way: Way, outcome: str) -> Iterator[str]:

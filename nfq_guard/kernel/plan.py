@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.engine.ruleset import HostAction
+from nfq_guard.engine.ruleset import DenyAction, HostAction
 from nfq_guard.kernel.marks import ConnectionMark, PacketMark, check_connection_mask, check_packet_mask
 from nfq_guard.model.addresses import FAMILIES, Intervals
 from nfq_guard.model.flow import Side, Stage
@@ -69,6 +69,8 @@ class KernelSettings:
     packet_mark_mask: int = 0x3000
     connection_mark_mask: int = 0xF0000000
     established_flows: EstablishedFlows = EstablishedFlows.REEVALUATE
+    learned_verdicts: bool = True
+    """Whether the kernel is taught verdicts that come again."""
 
     def __post_init__(self) -> None:
         """Refuse what the kernel could not do."""
@@ -178,6 +180,8 @@ class KernelPlan:
     outbound: FailsafePorts = FailsafePorts()
     drop_invalid: bool = True
     allow_neighbor_discovery: bool = True
+    rejects: bool = False
+    """What normal policy denies is rejected, not dropped."""
     workloads: tuple[str, ...] = ()
     """Interfaces with a workload endpoint, sorted: their packets to the host are asked about."""
     drop_to_host: bool = True
@@ -239,6 +243,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
         outbound=FailsafePorts.of(ruleset.failsafe_outbound),
         drop_invalid=ruleset.options.drop_invalid,
         allow_neighbor_discovery=ruleset.options.allow_neighbor_discovery,
+        rejects=ruleset.options.deny_action is DenyAction.REJECT,
         workloads=workloads,
         drop_to_host=ruleset.endpoint_to_host is HostAction.DROP,
         untracked_in=_guarded(ruleset, Stage.UNTRACKED, Side.INGRESS).interfaces,

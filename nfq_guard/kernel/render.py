@@ -141,7 +141,7 @@ def _reloads(chain: Chain, target: QueueTarget) -> bool:
 
 def _flushes(flushed: Iterable[Set], chains: Iterable[Chain]) -> Iterator[str]:
     yield from (f"flush chain inet {TABLE} {chain.name}\n" for chain in chains)
-    yield from (f"flush set inet {TABLE} {one.name}\n" for one in flushed)
+    yield from (f"flush {one.word} inet {TABLE} {one.name}\n" for one in flushed)
 
 
 def _removal(section: Section, plan: KernelPlan, settings: KernelSettings) -> Iterator[str]:
@@ -149,4 +149,4 @@ def _removal(section: Section, plan: KernelPlan, settings: KernelSettings) -> It
     yield from (f"delete chain inet {TABLE} {base.name}\n" for base in BASE_CHAINS[section])
     yield from (f"flush chain inet {TABLE} {chain.name}\n" for chain in chains)
     yield from (f"delete chain inet {TABLE} {chain.name}\n" for chain in chains)
-    yield from (f"delete set inet {TABLE} {one.name}\n" for one in sets(section, plan))
+    yield from (f"delete {one.word} inet {TABLE} {one.name}\n" for one in sets(section, plan))

@@ -213,6 +213,7 @@ class Rules(Phrases):
         if way is OUT:
             # Judged behind routing, by the interface that it leaves by.
             yield f"{_SENT_ELSEWHERE} accept"
+        yield from self._learned(way)
         yield from self._failsafes(way, f'counter name "failsafe_{way.suffix}" goto stamp_{way.suffix}')
         if way is OUT:
             yield from self._old_answers()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nfq_guard.kernel.learned import learned_maps
 from nfq_guard.kernel.plan import Section
 from nfq_guard.kernel.text import Chain, failsafe_sets, interface_set
 
@@ -117,6 +118,7 @@ def sets(section: Section, plan: KernelPlan) -> tuple[Set, ...]:
             interface_set("workloads", plan.workloads),
             *failsafe_sets("failsafe_in", plan.inbound),
             *failsafe_sets("failsafe_out", plan.outbound),
+            *learned_maps(),
         )
     if section is Section.FORWARD:
         return (

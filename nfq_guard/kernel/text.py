@@ -29,11 +29,13 @@ class Chain(NamedTuple):
 
 
 class Set(NamedTuple):
-    """A set's name, what it is declared as, and its elements."""
+    """A set's or map's name, what it is declared as, and its elements."""
 
     name: str
     declaration: tuple[str, ...]
-    elements: tuple[str, ...]
+    elements: tuple[str, ...] = ()
+    word: str = "set"
+    """`set` or `map`."""
 
 
 def block(head: str, lines: Iterable[str]) -> str:
@@ -51,7 +53,7 @@ def set_text(one: Set) -> str:
     lines = one.declaration
     if one.elements:
         lines = (*lines, "elements = { " + ",\n\t\t\t     ".join(one.elements) + " }")
-    return block(f"set {one.name}", lines)
+    return block(f"{one.word} {one.name}", lines)
 
 
 def interface_set(name: str, interfaces: Iterable[str]) -> Set:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import netns
 import pytest
-from bench import SHORT, Asked, Bench, bench, hears, listener, udp
+from bench import SHORT, Asked, Bench, address, bench, hears, listener, udp
 
 from nfq_guard.adapters import nfqueue
 from nfq_guard.adapters.command import KernelError
-from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS, QueueReader
+from nfq_guard.adapters.nfqueue import ALLOW, DENY, PASS, QueueReader, number_of
 from nfq_guard.kernel.plan import FailMode, KernelSettings
-from nfq_guard.model.flow import Direction, Gate, Stage
+from nfq_guard.model.flow import Direction, Gate, Packet, Stage
+from nfq_guard.packet import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from netns import End
 
 pytestmark = pytest.mark.netns
 
@@ -98,12 +103,210 @@ def test_a_full_queue_drops_or_passes_as_the_fail_mode_says(here: Bench) -> None
         assert hears(receiver, timeout=5) == b"next"
 
 
+_SO_SNDBUFFORCE = 32
+"""asm-generic/socket.h."""
+BURST = 300
+"""Packets that wait together: more than one answer may be for."""
+
+
+def port_of(message: bytearray, at: int, end: int) -> int:
+    """Return the port of a packet of a burst; negative for what the kernel says of itself (multicast)."""
+    packet = parse(message, at, end)
+    assert isinstance(packet, Packet)
+    return packet.dport
+
+
+def burst(end: End, to: str, ports: Iterable[int], *, family: int = 4) -> None:
+    """Send to each port its number, fast."""
+    with udp(end, family) as sender:
+        # What waits in the queue that it leaves by takes room in its socket.
+        sender.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 22)
+        for port in ports:
+            sender.sendto(str(port).encode(), (to, port))
+
+
+def patterns() -> dict[str, Callable[[int], int]]:
+    """Return ways in which answers follow each other, by the packet's place in the burst."""
+    chance = random.Random(1)
+    drawn = [chance.choice([ALLOW, DENY, PASS]) for _ in range(BURST)]
+    return {
+        "each another than before": lambda place: (DENY, ALLOW, PASS)[place % 3],
+        "long runs": lambda place: (ALLOW, DENY)[place // 70 % 2],
+        "one in a hundred denied": lambda place: DENY if place % 100 == 37 else ALLOW,
+        "one in a hundred passes": lambda place: PASS if place % 100 == 99 else DENY,
+        "any": drawn.__getitem__,
+    }
+
+
+@pytest.mark.traffic
+@pytest.mark.parametrize("pattern", patterns().values(), ids=patterns())
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_in_a_burst_each_packet_gets_its_own_answer(
+    closed: Bench, family: int, pattern: Callable[[int], int]
+) -> None:
+    asked: list[int] = []
+
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        port = port_of(message, at, end)
+        if port < 0:
+            return DENY
+        asked.append(port)
+        return pattern(port - 1000)
+
+    ports = range(1000, 1000 + BURST)
+    receivers = [udp(closed.guarded, family, port) for port in ports]
+    reader = _reader(closed, judge)
+    burst(closed.peer, address(closed.guarded, family), ports, family=family)
+    while reader.run():
+        pass
+    reader.close()
+
+    assert asked == list(ports)
+    assert [int(data) for data in waiting(receivers)] == [
+        port for port in ports if pattern(port - 1000) != DENY
+    ]
+
+
+def waiting(receivers: Iterable[socket.socket]) -> list[bytes]:
+    """Return what lies at each socket by now; nothing is on its way: verdicts are carried out at once."""
+    found = []
+    for receiver in receivers:
+        with contextlib.suppress(BlockingIOError), receiver:
+            receiver.setblocking(False)
+            found.append(receiver.recv(100))
+    return found
+
+
+@pytest.mark.traffic
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_in_a_burst_that_leaves_each_packet_gets_its_own_answer(closed: Bench, family: int) -> None:
+    def judge(gate: Gate, _: int, __: int, message: bytearray, at: int, end: int) -> int:
+        assert gate == Gate(Stage.NORMAL, Direction.OUT)
+        return (ALLOW, DENY, PASS)[port_of(message, at, end) % 3]
+
+    ports = range(1000, 1000 + BURST)
+    receivers = [udp(closed.peer, family, port) for port in ports]
+    reader = _reader(closed, judge)
+    burst(closed.guarded, address(closed.peer, family), ports, family=family)
+    while reader.run():
+        pass
+    reader.close()
+
+    expected = [port for port in ports if (ALLOW, DENY, PASS)[port % 3] != DENY]
+    netns.until(lambda: hears(receivers[expected[-1] - 1000], timeout=0.01), "the last one")
+    assert [int(data) for data in waiting(receivers)] == expected[:-1]
+
+
+MARKS = """table inet theirs {
+	chain before_in {
+		type filter hook input priority -150;
+		udp dport 1000-1999 meta mark set udp dport map {
+			1000-1099 : 0x00000000, 1100-1199 : 0xabcd0001, 1200-1299 : 0x00000fff
+		}
+	}
+	chain after_in {
+		type filter hook input priority 10;
+		udp dport 1000-1099 meta mark != 0x00000000 counter drop
+		udp dport 1100-1199 meta mark != 0xabcd0001 counter drop
+		udp dport 1200-1299 meta mark != 0x00000fff counter drop
+	}
+}
+"""
+
+
+@pytest.mark.traffic
+def test_packets_that_wait_together_keep_each_the_mark_that_others_gave_it(closed: Bench) -> None:
+    closed.guarded.namespace.nft(MARKS)
+
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        return PASS if port_of(message, at, end) % 2 else ALLOW
+
+    # Marks change after one packet, after two, after many.
+    ports = [group + place for place in range(60) for group in (1000, 1100, 1200)]
+    ports += [port for group in (1200, 1000, 1100) for port in range(group + 60, group + 100)]
+    receivers = {port: udp(closed.guarded, 4, port) for port in ports}
+    reader = _reader(closed, judge)
+    burst(closed.peer, closed.guarded.v4, ports)
+    while reader.run():
+        pass
+    reader.close()
+
+    assert {int(data) for data in waiting(receivers.values())} == set(ports)
+
+
+@pytest.mark.traffic
+def test_a_judge_that_raises_in_the_midst_of_packets_leaves_each_with_its_own_answer(here: Bench) -> None:
+    asked: list[int] = []
+
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        port = port_of(message, at, end)
+        if port < 0:
+            return DENY
+        asked.append(port)
+        if port % 50 == 25:
+            raise ValueError("what a bug")
+        return ALLOW if port % 2 else DENY
+
+    ports = range(1000, 1000 + BURST)
+    receivers = [udp(here.guarded, 4, port) for port in ports]
+    reader = _reader(here, judge)
+    burst(here.peer, here.guarded.v4, ports)
+    errors = 0
+    for _ in range(20):
+        try:
+            reader.run()
+        except ValueError:
+            errors += 1
+    reader.close()
+
+    assert errors == BURST // 50
+    assert asked == list(ports)
+    passes = here.settings.fail_mode is FailMode.OPEN
+    assert [int(data) for data in waiting(receivers)] == [
+        port for port in ports if (passes if port % 50 == 25 else port % 2)
+    ]
+
+
+@pytest.mark.traffic
+def test_a_socket_that_is_full_loses_packets_and_gives_those_it_has_their_own_answer(
+    closed: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        port = port_of(message, at, end)
+        if port < 0:
+            return DENY
+        asked.append(port)
+        return ALLOW if port % 2 else DENY
+
+    # Room for few packets: the socket is full long before the queue is.
+    monkeypatch.setattr(nfqueue, "_WAITING_PACKET", 1)
+    ports = range(1000, 1000 + BURST)
+    receivers = [udp(closed.guarded, 4, port) for port in ports]
+    reader = _reader(closed, judge)
+    burst(closed.peer, closed.guarded.v4, ports)
+    while reader.run():
+        pass
+    with udp(closed.guarded, 4, 2001) as receiver:
+        burst(closed.peer, closed.guarded.v4, [2001])
+        while reader.run():
+            pass
+        assert hears(receiver) == b"2001"
+    reader.close()
+
+    assert 0 < len(asked) < BURST
+    assert [int(data) for data in waiting(receivers)] == [
+        port for port in asked if port in ports and port % 2
+    ]
+
+
 @pytest.mark.traffic
 def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> None:
     seen: list[bytes] = []
 
-    def judge(_: Gate, __: int, ___: int, payload: bytes) -> int:
-        seen.append(payload)
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        seen.append(bytes(message[at:end]))
         return DENY
 
     reader = _reader(closed, judge)
@@ -120,8 +323,8 @@ def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> No
 def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) -> None:
     calls: list[tuple[Gate, int, int, bytes]] = []
 
-    def judge(*call: Any) -> int:
-        calls.append(call)
+    def judge(gate: Gate, inward: int, outward: int, message: bytearray, at: int, end: int) -> int:
+        calls.append((gate, number_of(inward), number_of(outward), bytes(message[at:end])))
         return ALLOW
 
     reader = _reader(closed, judge, copy_range=100)
@@ -143,8 +346,8 @@ def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) 
 def test_big_local_packets_are_queued_whole_not_cut_to_the_wires_size(closed: Bench) -> None:
     lengths: list[int] = []
 
-    def judge(_: Gate, __: int, ___: int, payload: bytes) -> int:
-        lengths.append(int.from_bytes(payload[2:4], "big"))
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, _end: int) -> int:
+        lengths.append(int.from_bytes(message[at + 2 : at + 4], "big"))
         return ALLOW
 
     reader = _reader(closed, judge)

@@ -106,7 +106,7 @@ def test_broken_messages_are_not_a_removal(data: bytes) -> None:
 
 @pytest.mark.parametrize("attributes", [b"", b"\1\0\1\0", b"\5\0\2\0x\0\0\0"])
 def test_a_message_without_a_table_name_names_no_table(attributes: bytes) -> None:
-    assert not tablewatch._table(attributes)
+    assert not tablewatch._name(attributes, 1)
 
 
 @pytest.mark.netns

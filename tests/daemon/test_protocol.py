@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nfq_guard.daemon import protocol
-from nfq_guard.engine.ruleset import CounterKey, Ruleset
+from nfq_guard.daemon.parcel import Unpacking
+from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
+from nfq_guard.engine.ruleset import CounterKey, GuardedEndpoint, Ruleset
 from nfq_guard.kernel.plan import KernelSettings
+from nfq_guard.model.decision import Decision, Reason, Verdict
+from nfq_guard.model.flow import Packet, Side, Stage
 
 if TYPE_CHECKING:
     import socket
@@ -31,8 +35,7 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, socket.so
     for message in sent:
         protocol.send(ours, message)
 
-    received = [protocol.receive(theirs) for _ in sent]
-    assert [one.message for one in received if one is not None] == sent
+    assert [protocol.receive(theirs) for _ in sent] == sent
     with pytest.raises(BlockingIOError):
         protocol.receive(theirs)
 
@@ -76,19 +79,42 @@ def test_what_is_no_answer_of_a_worker_is_refused(
         protocol.hear(ours)
 
 
+def taken_in(sock: socket.socket) -> protocol.Payload:
+    unpacking = protocol.receive(sock)
+    assert isinstance(unpacking, Unpacking)
+    payload = unpacking.step(60)
+    assert isinstance(payload, protocol.Payload)
+    return payload
+
+
 def test_a_ruleset_of_any_size_arrives_at_every_worker(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
-    keys = tuple(CounterKey("t", "k", f"policy-{n}", "0", "ingress", "allow") for n in range(50_000))
-    descriptor = protocol.store(Ruleset("node", counter_keys=keys), protocol.Install(2, (1, 2)))
+    decisions = [Decision(Verdict.DENY, Reason.POLICY, endpoint=f"hep-{n}") for n in range(20_000)]
+    chain = Chain(FlatRule(Step.DECIDE, ANYTHING, decision) for decision in decisions)
+    endpoint = GuardedEndpoint("hep", {(Stage.NORMAL, Side.INGRESS): chain})
+    install = protocol.Install(2, tuple(range(20_000)))
+    descriptor = protocol.store(Ruleset("node", {"eth0": endpoint}, generation=2), install)
 
     for _ in range(2):
         protocol.send_file(ours, descriptor)
-        received = protocol.receive(theirs)
+        ruleset, arrived = taken_in(theirs)
 
-        assert received is not None
-        assert received.message == protocol.Install(2, (1, 2))
-        assert received.ruleset is not None
-        assert received.ruleset.counter_keys == keys
+        assert (arrived.generation, tuple(arrived.slots)) == install
+        assert (ruleset.node, ruleset.generation) == ("node", 2)
+        copy = ruleset.governed["eth0"].chains[Stage.NORMAL, Side.INGRESS]
+        assert [rule.decision for rule in copy.rules] == decisions
+        assert copy.classify(Packet(4, 6, 1, 2, 3, 4)).decision == decisions[0]
+    os.close(descriptor)
+
+
+def test_what_a_worker_need_not_know_stays_behind(ends: tuple[socket.socket, socket.socket]) -> None:
+    keys = (CounterKey("t", "k", "policy", "0", "ingress", "allow"),)
+    ruleset = Ruleset("node", counter_keys=keys, endpoint_status={"hep": "up"})
+    descriptor = protocol.store(ruleset, protocol.Install(2, (1,)))
+
+    protocol.send_file(ends[0], descriptor)
+
+    assert taken_in(ends[1]) == protocol.Payload(Ruleset("node"), protocol.Install(2, (1,)))
     os.close(descriptor)
 
 

@@ -31,7 +31,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     place = slots.assign(ruleset.counted)[0]
     words[POLICY_BASE + place] = 6
     kernel = KernelReadings({VerdictLabels("failsafe", "allow", "ingress", "normal"): 4})
-    telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (0, 0), ruleset)
+    telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (0, 0), ruleset=ruleset)
     telemetry.workers_up = {4600: True}
 
     shown = json.loads(json.dumps(status(telemetry, Settings(), {4600: 77})))
@@ -64,7 +64,9 @@ def test_status_shows_what_staged_policies_would_have_done_apart_from_what_is_en
     slots = SlotTable(100, lambda slot: words[POLICY_BASE + slot])
     for number, slot in enumerate(slots.assign(ruleset.counted)):
         words[POLICY_BASE + slot] = number
-    telemetry = Telemetry(Reader((words,)), slots, lambda: KernelReadings({}), lambda: (0, 0), ruleset)
+    telemetry = Telemetry(
+        Reader((words,)), slots, lambda: KernelReadings({}), lambda: (0, 0), ruleset=ruleset
+    )
 
     shown = json.loads(json.dumps(status(telemetry, Settings(), {})))
     ingress = next(chain for chain in shown["staged"] if chain["direction"] == "ingress")

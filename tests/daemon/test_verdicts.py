@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import os
+import pickle
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +12,15 @@ from guarded import documents, endpoint, policy, tcp
 from scapy.layers.inet import IP, TCP
 
 from nfq_guard.adapters.nfqueue import ALLOW, DENY, UNJUDGED
+from nfq_guard.daemon import verdicts as verdicts_module
 from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
-from nfq_guard.engine.engine import Place
+from nfq_guard.engine.axis import Axis
+from nfq_guard.engine.chain import Chain
+from nfq_guard.engine.engine import Engine, Place
+from nfq_guard.engine.flowtable import FLOW_SECONDS, FlowTable
+from nfq_guard.engine.memory import Outcomes
 from nfq_guard.engine.ruleset import (
     CounterKey,
     GuardedEndpoint,
@@ -21,6 +29,8 @@ from nfq_guard.engine.ruleset import (
     Ruleset,
     StagedKey,
 )
+from nfq_guard.engine.slices import Slice
+from nfq_guard.engine.ways import Way
 from nfq_guard.kernel.plan import FailMode
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
@@ -32,7 +42,8 @@ if TYPE_CHECKING:
     from nfq_guard.model.decision import RuleRef
 
 IN = Gate(Stage.NORMAL, Direction.IN)
-ETH0 = Place(IN, "eth0")
+OUT = Gate(Stage.NORMAL, Direction.OUT)
+ETH0, OTHER = 2, 3
 LOG = "{action: Log, protocol: TCP, destination: {ports: [80]}}"
 
 
@@ -54,8 +65,12 @@ class Bench:
         self.descriptor = create_block()
         self.words = map_block(self.descriptor)
         self.reader = Reader((self.words,))
-        self.logged: list[RuleRef] = []
+        self.logged: list[tuple[RuleRef, Place, bytes]] = []
         self.faults: list[str] = []
+        self.names = {0: "", ETH0: "eth0", OTHER: "other0"}
+        """Of interfaces, by number."""
+        self.named = 0
+        """How often names were asked for."""
         self.verdicts = self.fresh(fail_mode)
 
     def fresh(self, fail_mode: FailMode = FailMode.CLOSED) -> Verdicts:
@@ -63,9 +78,19 @@ class Bench:
             self.words,
             fail_mode=fail_mode,
             table_size=100,
-            log_rule=lambda rule, *_: self.logged.append(rule),
+            place=self.place,
+            log_rule=lambda *note: self.logged.append(note),
             log_fault=self.faults.append,
         )
+
+    def place(self, gate: Gate, inward: int, outward: int) -> Place:
+        self.named += 1
+        return Place(gate, self.names[inward], self.names[outward])
+
+    def judge(self, data: bytes, inward: int = ETH0, gate: Gate = IN, outward: int = 0) -> int:
+        """Put a packet to the verdicts, inside of a message."""
+        message = bytearray(b"ahead" + data + b"behind")
+        return self.verdicts.judge(gate, inward, outward, message, 5, 5 + len(data))
 
     def install(self, rules: Ruleset) -> None:
         self.verdicts.install(rules, tuple(range(len(rules.counted))))
@@ -82,7 +107,7 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     rules = ruleset(LOG, tcp(80))
     bench.install(rules)
 
-    answers = [bench.verdicts.judge(ETH0, packet(port)) for port in (80, 80, 81)]
+    answers = [bench.judge(packet(port)) for port in (80, 80, 81)]
 
     assert answers == [ALLOW, ALLOW, DENY]
     counted = {
@@ -93,7 +118,9 @@ def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
     assert counted["traffic", "0", "log"] == 2
     assert counted["traffic", "1", "allow"] == 2
     assert sum(counted.values()) == 5
-    assert [rule.rule for rule in bench.logged] == [0, 0]
+    assert [(rule.rule, place.interface, data) for rule, place, data in bench.logged] == [
+        (0, "eth0", packet(80))
+    ] * 2
     counts = {labels[:2]: count for labels, count in bench.reader.verdicts() if count}
     assert counts == {("policy", "allow"): 2, ("tier-default", "deny"): 1}
 
@@ -103,8 +130,7 @@ def test_what_staged_policies_would_have_done_is_counted_for_every_packet_and_no
     rules = ruleset(tcp(80), more=(tried,))
     bench.install(rules)
 
-    # The second comes from the flow table.
-    assert [bench.verdicts.judge(ETH0, packet(80)) for _ in range(2)] == [ALLOW, ALLOW]
+    assert [bench.judge(packet(80)) for _ in range(2)] == [ALLOW, ALLOW]
     assert {key: count for slot, key in enumerate(rules.counted) if (count := bench.reader.policy(slot))} == {
         CounterKey("default", "GlobalNetworkPolicy", "traffic", "0", "ingress", "allow"): 2,
         StagedKey(CounterKey("default", "StagedGlobalNetworkPolicy", "a-try", "0", "ingress", "deny")): 2,
@@ -120,13 +146,12 @@ def test_an_interface_that_nothing_governs_gets_the_fail_mode_and_a_reason(
     bench.install(ruleset(tcp(80)))
 
     for _ in range(2):
-        assert bench.verdicts.judge(Place(IN, "other0"), packet(80)) == answer
+        assert bench.judge(packet(80), OTHER) == answer
 
     assert {str(reason): count for reason, count in bench.reader.unparsable() if count} == {
         "unknown-interface": 2
     }
-    assert bench.verdicts.governs(ETH0)
-    assert not bench.verdicts.governs(Place(IN, "other0"))
+    assert bench.judge(packet(80)) == ALLOW
     os.close(bench.descriptor)
 
 
@@ -134,8 +159,8 @@ def test_an_interface_whose_name_is_not_known_is_not_governed_by_a_wildcard(benc
     one = ruleset(tcp(80))
     bench.install(replace(one, governed={}, wildcard=one.governed["eth0"]))
 
-    assert bench.verdicts.judge(Place(IN, "eth7"), packet(80)) == ALLOW
-    assert bench.verdicts.judge(Place(IN, ""), packet(80)) == DENY
+    assert bench.judge(packet(80), OTHER) == ALLOW
+    assert bench.judge(packet(80), 0) == DENY
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
@@ -143,8 +168,8 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     bench = Bench(mode)
     bench.install(ruleset(tcp(80)))
 
-    assert bench.verdicts.judge(ETH0, b"") == answer
-    assert bench.verdicts.judge(ETH0, packet(80)[:25]) == answer
+    assert bench.judge(b"") == answer
+    assert bench.judge(packet(80)[:25]) == answer
 
     assert {str(reason): count for reason, count in bench.reader.unparsable() if count} == {
         "not-ip": 1,
@@ -160,7 +185,7 @@ def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailM
     chains = {(Stage.NORMAL, Side.INGRESS): no_chain}
     bench.install(Ruleset("guarded", {"eth0": GuardedEndpoint("broken", chains)}))
 
-    answers = {bench.verdicts.judge(ETH0, packet(80)) for _ in range(2 * SAMPLED)}
+    answers = {bench.judge(packet(80)) for _ in range(2 * SAMPLED)}
 
     assert answers == {answer}
     assert bench.reader.word(Word.ENGINE_ERRORS) == 2 * SAMPLED
@@ -169,14 +194,14 @@ def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailM
 
 
 def test_before_the_first_ruleset_nothing_is_allowed(bench: Bench) -> None:
-    assert bench.verdicts.judge(ETH0, packet(80)) == DENY
+    assert bench.judge(packet(80)) == DENY
 
 
 def test_one_packet_in_so_many_is_timed_the_first_included(bench: Bench) -> None:
     bench.install(ruleset(tcp(80)))
 
     for _ in range(SAMPLED + 1):
-        bench.verdicts.judge(ETH0, packet(80))
+        bench.judge(packet(80))
 
     latency = bench.reader.latency()
     assert sum(latency.counts) == 2
@@ -187,12 +212,12 @@ def test_flow_table_figures_go_on_over_rulesets_and_workers(bench: Bench) -> Non
     for _ in range(2):
         bench.install(ruleset(tcp(80)))
         for _ in range(3):
-            bench.verdicts.judge(ETH0, packet(80))
-    bench.verdicts.publish()
+            bench.judge(packet(81))
+    bench.verdicts.publish(1.0)
     bench.verdicts = bench.fresh()
     bench.install(ruleset(tcp(80)))
-    bench.verdicts.judge(ETH0, packet(80))
-    bench.verdicts.publish()
+    bench.judge(packet(81))
+    bench.verdicts.publish(1.0)
 
     assert bench.reader.word(Word.FLOW_HITS) == 4
     assert bench.reader.word(Word.FLOW_MISSES) == 3
@@ -203,5 +228,92 @@ def test_a_rule_without_a_slot_is_enforced_and_not_counted(bench: Bench) -> None
     rules = ruleset(tcp(80))
     bench.verdicts.install(rules, (-1,) * len(rules.counter_keys))
 
-    assert bench.verdicts.judge(ETH0, packet(80)) == ALLOW
+    assert bench.judge(packet(80)) == ALLOW
     assert sum(bench.reader.policy(slot) for slot in range(len(rules.counter_keys))) == 0
+
+
+def test_a_flow_that_is_allowed_for_good_is_not_remembered_and_one_that_is_denied_is(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+
+    for port, entries in ((80, 0), (81, 1), (81, 1), (80, 1), (82, 2)):
+        bench.judge(packet(port))
+        bench.verdicts.publish(1.0)
+        assert bench.reader.word(Word.FLOW_ENTRIES) == entries
+
+    assert bench.reader.word(Word.FLOW_HITS) == 1
+    assert bench.reader.word(Word.PACKETS) == 5
+
+
+def test_what_is_remembered_of_flows_goes_with_the_time(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+    bench.verdicts.publish(1000.0)
+    entries = []
+
+    for now in (1000.0, 1000.0 + FLOW_SECONDS, 1000.0 + 2 * FLOW_SECONDS, 1000.0 + 3 * FLOW_SECONDS):
+        if now == 1000.0:
+            bench.judge(packet(81))
+        bench.verdicts.publish(now)
+        entries.append(bench.reader.word(Word.FLOW_ENTRIES))
+
+    assert entries == [1, 1, 0, 0]
+
+
+def test_an_interface_is_asked_for_once_until_one_of_them_changes(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+    for _ in range(3):
+        assert bench.judge(packet(80)) == ALLOW
+        assert bench.judge(packet(80), OTHER) == DENY
+    assert bench.named == 2
+
+    bench.names[ETH0], bench.names[OTHER] = bench.names[OTHER], bench.names[ETH0]
+    bench.verdicts.forget_interfaces()
+
+    assert bench.judge(packet(80)) == DENY
+    assert bench.judge(packet(80), OTHER) == ALLOW
+    assert bench.named == 4
+
+
+def test_the_same_interface_is_another_place_at_another_gate(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+
+    for _ in range(2):
+        assert [bench.judge(packet(81)), bench.judge(packet(81), 0, OUT, ETH0)] == [DENY, ALLOW]
+
+
+def test_interfaces_that_come_by_the_thousand_are_not_all_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts_module, "WAYS", 8)
+    bench.install(ruleset(tcp(80)))
+    bench.names |= {number: f"eth{number}" for number in range(10, 100)}
+
+    for number in range(10, 100):
+        assert bench.judge(packet(80), number) == DENY
+        assert bench.judge(packet(80)) == ALLOW
+        assert len(bench.verdicts._asks) <= 8
+
+
+def living() -> Counter[str]:
+    """Return how many there are of what a ruleset and its memory are made of."""
+    kinds = (Axis, Chain, Engine, FlowTable, Outcomes, Slice, Way)
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
+
+
+def test_a_ruleset_and_what_was_remembered_under_it_go_with_the_next_install(bench: Bench) -> None:
+    rules = pickle.dumps(ruleset(LOG, tcp(80)))
+    gc.collect()
+    gc.disable()
+    try:
+        before, counts = living(), []
+        for _ in range(3):
+            bench.install(pickle.loads(rules))  # noqa: S301 - our own bytes
+            for port in (80, 81, 82):
+                bench.judge(packet(port))
+            counts.append(living() - before)
+
+        assert counts[0] == counts[1] == counts[2]
+        assert counts[0]["Engine"] == 1
+        bench.install(Ruleset("n"))
+        assert living() - before == Counter({"Engine": 1, "FlowTable": 1})
+    finally:
+        gc.enable()

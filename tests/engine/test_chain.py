@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import pickle
+from unittest.mock import patch
 
 import pytest
+from chains import ALLOW, DENY, LAST, lines, packets, ref, with_its_own_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfq_guard.engine.chain import ANYTHING, Chain, Criteria, FlatRule, Match, Step, icmp_key, port_key
-from nfq_guard.model.addresses import LAST_ADDRESS, Intervals
-from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
-from nfq_guard.model.flow import ABSENT, Packet, Side
+from nfq_guard.engine import axis as axis_module
+from nfq_guard.engine.chain import (
+    ANYTHING,
+    Chain,
+    Criteria,
+    FlatRule,
+    Match,
+    Step,
+    icmp_key,
+    port_key,
+)
+from nfq_guard.model.addresses import Intervals
+from nfq_guard.model.decision import Action
+from nfq_guard.model.flow import ABSENT, Packet
 
-DENY = Decision(Verdict.DENY, Reason.NO_MATCH)
-ALLOW = Decision(Verdict.ALLOW, Reason.POLICY)
-LAST = FlatRule(Step.DECIDE, ANYTHING, DENY)
 SYN = Packet(4, 6, 1, 2, 40000, 443)
-
-
-def ref(rule: int, action: Action = Action.LOG) -> RuleRef:
-    return RuleRef("default", "GlobalNetworkPolicy", "p", None, rule, Side.INGRESS, action, "p.yaml", 1)
 
 
 def one(value: int) -> Intervals:
@@ -31,8 +36,8 @@ def only(family: int, **fields: Intervals) -> dict[int, Criteria]:
     return {family: Criteria(**fields)}
 
 
-def naive(rules: tuple[FlatRule, ...], packet: Packet) -> int:
-    """Return the index of the first line that accepts the packet, the long way."""
+def accepts(rule: FlatRule, packet: Packet) -> bool:
+    """Return whether a line accepts a packet, the long way."""
     values = (
         packet.src,
         packet.dst,
@@ -41,61 +46,26 @@ def naive(rules: tuple[FlatRule, ...], packet: Packet) -> int:
         port_key(packet.dport),
         icmp_key(packet.icmp_type, packet.icmp_code),
     )
-    for index, rule in enumerate(rules):
-        criteria = rule.criteria.get(packet.family)
-        if criteria is not None and all(
-            wanted is None or value in wanted for wanted, value in zip(criteria, values, strict=True)
-        ):
-            return index
-    raise AssertionError("the last line accepts anything")
+    criteria = rule.criteria.get(packet.family)
+    return criteria is not None and all(
+        wanted is None or value in wanted for wanted, value in zip(criteria, values, strict=True)
+    )
 
 
-def axis(values: st.SearchStrategy[int]) -> st.SearchStrategy[Intervals | None]:
-    pairs = st.lists(st.tuples(values, values).map(lambda pair: (min(pair), max(pair))), max_size=3)
-    return st.none() | pairs.map(Intervals.of)
+@pytest.mark.parametrize("sparse", [axis_module.SPARSE, 0], ids=["few lines a class", "many lines a class"])
+@given(rules=st.lists(lines, max_size=8), flow=st.lists(packets, min_size=1, max_size=10))
+def test_the_lines_that_accept_a_packet_are_found(
+    sparse: int, rules: list[FlatRule], flow: list[Packet]
+) -> None:
+    with patch.object(axis_module, "SPARSE", sparse):
+        chain = Chain([*rules, LAST])
 
-
-addresses = st.sampled_from([0, 1, 2, 1000, LAST_ADDRESS[4]])
-ports = st.sampled_from([ABSENT, 0, 1, 443, 65535])
-
-
-def line(families: set[int], criteria: Criteria) -> FlatRule:
-    return FlatRule(Step.DECIDE, dict.fromkeys(families, criteria), ALLOW)
-
-
-lines = st.builds(
-    line,
-    st.sets(st.sampled_from([4, 6])),
-    st.builds(
-        Criteria,
-        src=axis(addresses),
-        dst=axis(addresses),
-        protocol=axis(st.sampled_from([0, 1, 6, 17, 255])),
-        sport=axis(ports.map(port_key)),
-        dport=axis(ports.map(port_key)),
-        icmp=axis(st.sampled_from([icmp_key(8, 0), icmp_key(8, 255), icmp_key(0, 0), icmp_key(255, 255)])),
-    ),
-)
-packets = st.builds(
-    Packet,
-    family=st.sampled_from([4, 6]),
-    protocol=st.sampled_from([0, 1, 6, 17, 255]),
-    src=addresses,
-    dst=addresses,
-    sport=ports,
-    dport=ports,
-    icmp_type=st.sampled_from([ABSENT, 0, 8, 255]),
-    icmp_code=st.sampled_from([0, 255]),
-)
-
-
-@given(st.lists(lines, max_size=8), st.lists(packets, min_size=1, max_size=10))
-def test_the_lowest_bit_is_the_first_line_that_accepts(rules: list[FlatRule], flow: list[Packet]) -> None:
-    chain = Chain([*rules, LAST])
-
-    for packet in flow:
-        vector = chain.vector(packet)
-        assert (vector & -vector).bit_length() - 1 == naive(chain.rules, packet)
+    for packet in map(with_its_own_fields, flow):
+        expected = [index for index, rule in enumerate(chain.rules) if accepts(rule, packet)]
+        assert list(chain.accepting(packet)) == expected
+        part, key = chain.slices[packet.family][packet.protocol], chain.key(packet)
+        for start in range(len(chain.rules)):
+            assert part.first(key, start) == next(index for index in expected if index >= start)
 
 
 def test_a_chain_must_end_in_a_decision_about_anything() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import netns
 
 from nfq_guard import packet as packets
-from nfq_guard.adapters.nfqueue import ALLOW, QueueReader
+from nfq_guard.adapters.nfqueue import ALLOW, QueueReader, number_of
 from nfq_guard.adapters.nft import Table, probe_queue_target
 from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
 from nfq_guard.kernel.plan import KernelPlan, KernelSettings, plan_for
@@ -111,10 +111,12 @@ class Worker:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _judge(self, gate: Gate, inward: int, outward: int, payload: bytes) -> int:
-        parsed = packets.parse(payload)
+    def _judge(  # a queue's Judge
+        self, gate: Gate, inward: int, outward: int, message: bytearray, at: int, end: int
+    ) -> int:
+        parsed = packets.parse(message, at, end)
         assert isinstance(parsed, Packet), parsed
-        asked = Asked(gate, parsed, inward or outward)
+        asked = Asked(gate, parsed, number_of(inward or outward))
         self.asked.append(asked)
         return self.decide(asked)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
@@ -18,6 +18,9 @@ from scapy.layers.ipsec import AH, ESP
 from scapy.layers.l2 import GRE
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Raw
+
+if TYPE_CHECKING:
+    from nfq_guard.model.flow import Packet
 
 CLIENT4, GUARD4 = "10.0.0.2", "10.0.0.1"
 CLIENT6, GUARD6 = "fd00::2", "fd00::1"
@@ -61,3 +64,17 @@ PACKETS: dict[str, bytes] = {
         "ESP ends the walk": _v6() / ESP(spi=1, seq=1, data=bytes(16)),
     }.items()
 }
+
+
+def wire(packet: Packet) -> bytes:
+    """Return the beginning of a packet as it stands on the wire."""
+    _, protocol, src, dst, sport, dport, icmp_type, icmp_code = packet
+    if sport >= 0:
+        upper = sport.to_bytes(2) + max(dport, 0).to_bytes(2) + bytes(16)
+    else:
+        upper = bytes([max(icmp_type, 0), max(icmp_code, 0)]) + bytes(18)
+    if packet.family == 6:
+        head = b"\x60" + bytes(3) + len(upper).to_bytes(2) + bytes([protocol, 64])
+        return head + src.to_bytes(16) + dst.to_bytes(16) + upper
+    head = b"\x45\0" + (20 + len(upper)).to_bytes(2) + bytes(4) + bytes([64, protocol]) + bytes(2)
+    return head + src.to_bytes(4) + dst.to_bytes(4) + upper

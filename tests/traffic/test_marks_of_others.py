@@ -340,6 +340,64 @@ def test_a_packet_to_the_host_that_waited_elsewhere_is_none_either(here: Bench) 
         assert stages(worker) == [Stage.NORMAL, Stage.PRE_DNAT]
 
 
+# -- changes while packets wait in our own queue ----------------------------------------
+
+
+def _wait_for(here: Bench, waiting: int) -> None:
+    netns.until(
+        lambda: (
+            sum(
+                int(line.split()[2])
+                for line in here.guarded.namespace.read("netfilter/nfnetlink_queue").splitlines()
+            )
+            == waiting
+        ),
+        "a packet in the queue",
+    )
+
+
+def test_what_policy_of_before_passed_ahead_of_nat_is_not_remembered_under_the_next(here: Bench) -> None:
+    here.install(guards(EARLY))
+    receiver, sender = udp(here.guarded, port=PORT), udp(here.peer)
+    with here.worker() as worker:
+
+        def judge(asked: Asked) -> int:
+            if asked.stage is Stage.NORMAL and len(worker.asked) == 2:
+                # Policy changes while this packet waits for its answer.
+                here.install(guards(EARLY))
+            return ALLOW if asked.stage is Stage.NORMAL else PASS
+
+        worker.decide = judge
+        sender.sendto(b"x", (here.guarded.v4, PORT))
+        assert hears(receiver, timeout=5) == b"x"
+        assert stages(worker) == [Stage.PRE_DNAT, Stage.NORMAL]
+        worker.decide = says(pre_dnat=DENY, normal=ALLOW)
+        sender.sendto(b"x", (here.guarded.v4, PORT))
+        assert hears(receiver) is None
+        assert stages(worker) == [Stage.PRE_DNAT]
+
+
+@FAMILIES
+@pytest.mark.parametrize("answer", [ALLOW, DENY])
+def test_hooks_that_come_ahead_of_a_waiting_packet_have_it_judged_all_the_same(
+    here: Bench, family: int, answer: int
+) -> None:
+    """The kernel goes on by the number of the hook, and numbers shift: by one, two and three."""
+    receiver, sender = udp(here.guarded, family, PORT), udp(here.peer, family)
+    for more in range(1, 4):
+        here.install(guards(EARLY))
+        with here.worker() as worker:
+            worker.decide = says(pre_dnat=answer, normal=DENY)
+            worker.pause()
+            sender.sendto(b"x", (address(here.guarded, family), PORT))
+            _wait_for(here, 1)
+            here.guarded.namespace.nft(theirs(*(f"prerouting {at - 350} accept" for at in range(more))))
+            worker.resume()
+            assert hears(receiver) == (b"x" if answer == ALLOW else None)
+            assert set(stages(worker)) == {Stage.PRE_DNAT}
+        here.guarded.namespace.nft("delete table inet theirs\n")
+
+
 # -- loopback, which has a connection ahead of every stage ---------------------------
 
 
