@@ -12,6 +12,7 @@ from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import resolve
 from nfq_guard.compile.felix import deny_action, effective_felix, excluded, workload_prefixes
+from nfq_guard.compile.memory import CompileMemory
 from nfq_guard.compile.policies import PolicyIndex
 from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
@@ -19,8 +20,7 @@ from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
-from nfq_guard.resources.labels import endpoint_labels
-from nfq_guard.selector import SelectorCache
+from nfq_guard.resources.labels import EndpointLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,13 +42,13 @@ def compile_ruleset(
     inventory: Inventory,
     facts: HostFacts,
     options: Options = Options(),  # noqa: B008 - frozen
-    selectors: SelectorCache | None = None,
+    memory: CompileMemory | None = None,
 ) -> Compiled:
     """Return the Ruleset that enforces an inventory on a host.
 
-    `selectors` may be kept between calls: it remembers parsed text only.
+    `memory` may be kept between calls: it makes them cheaper, and changes nothing else.
     """
-    selectors = SelectorCache() if selectors is None else selectors
+    memory = CompileMemory() if memory is None else memory
     felix = effective_felix(inventory, facts.node)
     prefixes = workload_prefixes(felix)
     governed = resolve(
@@ -57,7 +57,7 @@ def compile_ruleset(
         workload_prefixes=prefixes,
         addressless=lambda name: excluded(felix, name),
     )
-    compiler = _EndpointCompiler(inventory, selectors)
+    compiler = _EndpointCompiler(inventory, memory)
     ruleset = Ruleset(
         node=facts.node,
         governed={name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()},
@@ -101,18 +101,19 @@ def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterat
 class _EndpointCompiler:
     """Compiles each endpoint once, however many interfaces it governs."""
 
-    def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
+    def __init__(self, inventory: Inventory, memory: CompileMemory) -> None:
         self.counters = CounterIndex()
         self._inventory = inventory
-        self._book = AddressBook(inventory, selectors)
-        self._policies = PolicyIndex(inventory, selectors)
+        self._labels = EndpointLabels(inventory)
+        self._book = AddressBook(inventory, memory.selectors, memory.addresses)
+        self._policies = PolicyIndex(inventory, memory.selectors, memory.policies)
         self._done: dict[str, GuardedEndpoint] = {}
 
     def host(self, endpoint: Located[HostEndpoint]) -> GuardedEndpoint:
         """Return a host endpoint's chains in every stage that some policy takes part in."""
         if endpoint.name not in self._done:
             chains = self._normal(endpoint, "HostEndpoint")
-            labels = endpoint_labels(endpoint, self._inventory)
+            labels = self._labels.of(endpoint)
             for stage in (Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD):
                 tiers = self._policies.tiers(labels, stage)
                 for side in _sides_of(stage):
@@ -144,7 +145,7 @@ class _EndpointCompiler:
     def _normal(
         self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], kind: str
     ) -> dict[tuple[Stage, Side], Chain]:
-        tiers = self._policies.tiers(endpoint_labels(endpoint, self._inventory), Stage.NORMAL)
+        tiers = self._policies.tiers(self._labels.of(endpoint), Stage.NORMAL)
         profiles = [self._policies.profile(name) for name in endpoint.value.spec.profiles]
         return {
             (Stage.NORMAL, side): self._builder(Stage.NORMAL, side, kind, endpoint.name).normal(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from policy import facts_of, flow_of, host_endpoint, inventory_of, policy, resource, ruleset_of
 from strategies import FACTS, flows, inventories
 
-from nfq_guard.compile import compile_ruleset
+from nfq_guard.compile import CompileMemory, compile_ruleset
 from nfq_guard.engine import decide
 from nfq_guard.engine.ruleset import Failsafe, Options
 from nfq_guard.model.addresses import parse_net
@@ -65,9 +65,9 @@ def test_what_was_compiled_before_leaves_no_trace(resources: list[dict[str, Any]
             "allow", selector="role == 'db'", ingress=[{"action": "Deny", "source": {"selector": "all()"}}]
         ),
     )
-    compile_ruleset(inventory_of(*before), HOST, selectors=selectors)
+    compile_ruleset(inventory_of(*before), HOST, memory=CompileMemory(selectors))
 
-    again = compile_ruleset(inventory_of(*resources), HOST, selectors=selectors).ruleset
+    again = compile_ruleset(inventory_of(*resources), HOST, memory=CompileMemory(selectors)).ruleset
 
     assert content(again) == content(ruleset_of(FACTS, *resources))
 
@@ -227,9 +227,9 @@ def test_the_warnings_of_the_inventory_come_along() -> None:
 def test_texts_that_a_cache_knows_are_not_parsed_again() -> None:
     inventory = inventory_of(host_endpoint(), policy(selector="has(a)", ingress=ALLOW))
     selectors = SelectorCache()
-    compile_ruleset(inventory, HOST, selectors=selectors)
+    compile_ruleset(inventory, HOST, memory=CompileMemory(selectors))
     parsed = selectors.misses
 
-    compile_ruleset(inventory, HOST, selectors=selectors)
+    compile_ruleset(inventory, HOST, memory=CompileMemory(selectors))
 
     assert selectors.misses == parsed > 0
