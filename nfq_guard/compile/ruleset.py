@@ -19,6 +19,7 @@ from nfq_guard.compile.felix import (
     log_limit,
     workload_prefixes,
 )
+from nfq_guard.compile.memory import CompileMemory
 from nfq_guard.compile.policies import PolicyIndex, enforced, staged_in
 from nfq_guard.compile.warnings import host_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
@@ -26,8 +27,7 @@ from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
-from nfq_guard.resources.labels import endpoint_labels
-from nfq_guard.selector import SelectorCache
+from nfq_guard.resources.labels import EndpointLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,13 +51,13 @@ def compile_ruleset(
     inventory: Inventory,
     facts: HostFacts,
     options: Options = Options(),  # noqa: B008 - frozen
-    selectors: SelectorCache | None = None,
+    memory: CompileMemory | None = None,
 ) -> Compiled:
     """Return the Ruleset that enforces an inventory on a host.
 
-    `selectors` may be kept between calls: it remembers parsed text only.
+    `memory` may be kept between calls: it makes them cheaper, and changes nothing else.
     """
-    selectors = SelectorCache() if selectors is None else selectors
+    memory = CompileMemory() if memory is None else memory
     felix = effective_felix(inventory, facts.node)
     prefixes = workload_prefixes(felix)
     governed = resolve(
@@ -69,7 +69,7 @@ def compile_ruleset(
     inbound = _failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND)
     outbound = _failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND)
     ahead = Ahead(inbound, outbound, options.allow_neighbor_discovery)
-    compiler = _EndpointCompiler(inventory, selectors, felix.log_prefix, ahead)
+    compiler = _EndpointCompiler(inventory, memory, felix.log_prefix, ahead)
     own = {name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()}
     expected = {name: compiler.host(endpoint) for name, endpoint in governed.absent.items()}
     wildcard = None if governed.wildcard is None else compiler.host(governed.wildcard)
@@ -138,15 +138,16 @@ class _Rehearsed(NamedTuple):
 class _EndpointCompiler:
     """Compiles each endpoint once, however many interfaces it governs."""
 
-    def __init__(self, inventory: Inventory, selectors: SelectorCache, log_prefix: str, ahead: Ahead) -> None:
+    def __init__(self, inventory: Inventory, memory: CompileMemory, log_prefix: str, ahead: Ahead) -> None:
         self.counters: CounterIndex[CounterKey] = CounterIndex()
         self.staged: set[tuple[str, str | None, str]] = set()
         """Kind, namespace and name of the staged policies that take part somewhere."""
         self._log_prefix = log_prefix
         self._ahead = ahead
         self._inventory = inventory
-        self._book = AddressBook(inventory, selectors)
-        self._policies = PolicyIndex(inventory, selectors)
+        self._labels = EndpointLabels(inventory)
+        self._book = AddressBook(inventory, memory.selectors, memory.addresses)
+        self._policies = PolicyIndex(inventory, memory.selectors, memory.policies)
         self._done: dict[str, GuardedEndpoint] = {}
         self._rehearsed: list[_Rehearsed] = []
 
@@ -176,7 +177,7 @@ class _EndpointCompiler:
     def _compiled(
         self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], stages: tuple[Stage, ...]
     ) -> GuardedEndpoint:
-        labels = endpoint_labels(endpoint, self._inventory)
+        labels = self._labels.of(endpoint)
         profiles = [self._policies.profile(name) for name in endpoint.value.spec.profiles]
         chains: dict[tuple[Stage, Side], Chain] = {}
         pending: dict[tuple[Stage, Side], Pending] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nfq_guard.daemon.enforcer import NotEnforcedError
 from nfq_guard.daemon.logs import Level
-from nfq_guard.daemon.policy import digest, same_policy
+from nfq_guard.daemon.policy import same_policy
 from nfq_guard.model.problem import ConfigError, Severity
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.policy import Candidate, Loaded
     from nfq_guard.model.host import HostFacts
     from nfq_guard.model.problem import Problem
-
+    from nfq_guard.resources.source import Source
 
 _NOTHING_GUARDED = frozenset({"other-node", "no-endpoint"})
 """Warnings with which policies are loaded and no interface is guarded."""
@@ -38,8 +38,8 @@ class Keeper:
         self._retry_later = retry_later
         self._loaded: Loaded | None = None
         """Files in force."""
-        self._seen = b""
-        """Digest of the files last tried, good or bad."""
+        self._seen: tuple[tuple[Source, ...], tuple[Problem, ...]] | None = None
+        """The files last tried, good or bad, and what could not be read of them."""
 
     def begin(self, facts: HostFacts) -> bool:
         """Bring the first policy into force: of the operator's files, else the last good ones.
@@ -57,8 +57,7 @@ class Keeper:
     def _load(self, facts: HostFacts) -> Candidate | None:
         compiler = self._guard.compiler
         try:
-            sources, problems = compiler.read()
-            self._seen = digest(sources, problems)
+            sources, problems = self._seen = compiler.read()
             return compiler.compile(compiler.decode(sources, problems), facts)
         except Exception as error:  # noqa: BLE001 - rules that break us are as good as invalid
             self._guard.telemetry.load_errors = self._reasons(error)
@@ -90,11 +89,10 @@ class Keeper:
     def reload(self, facts: HostFacts, *, forced: bool = False) -> None:
         """Read the files; bring them into force if they differ from those tried last."""
         compiler = self._guard.compiler
-        sources, problems = compiler.read()
-        seen = digest(sources, problems)
+        seen = compiler.read(anew=forced)
         if seen == self._seen and not forced:
             return
-        self._seen = seen
+        sources, problems = self._seen = seen
         self._guard.telemetry.load_errors = self._attempt(lambda: compiler.decode(sources, problems), facts)
 
     def recompile(self, facts: HostFacts) -> None:

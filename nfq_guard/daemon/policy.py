@@ -6,14 +6,13 @@ the policy that is in force, never a file that was refused. Must never install a
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard import resources
-from nfq_guard.adapters.files import read_sources
-from nfq_guard.compile import compile_ruleset
+from nfq_guard.adapters.files import FileMemory, read_sources
+from nfq_guard.compile import CompileMemory, compile_ruleset
 from nfq_guard.model.problem import ConfigError, Severity
+from nfq_guard.resources import LoadMemory, load
 from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from nfq_guard.engine.chain import Chain, FlatRule
     from nfq_guard.engine.ruleset import GuardedEndpoint, Options, Ruleset
-    from nfq_guard.model.decision import RuleRef
+    from nfq_guard.model.decision import Decision, RuleRef
     from nfq_guard.model.flow import Side, Stage
     from nfq_guard.model.host import HostFacts
     from nfq_guard.model.problem import Problem
@@ -54,10 +53,19 @@ class Compiler:
         self._paths = tuple(paths)
         self._options = options
         self.selectors = SelectorCache()
+        self._files = FileMemory()
+        self._decoded = LoadMemory(self.selectors)
+        self._compiled = CompileMemory(self.selectors)
 
-    def read(self) -> tuple[tuple[Source, ...], tuple[Problem, ...]]:
-        """Return the rule files as they are now, and what could not be read."""
-        sources, problems = read_sources(self._paths)
+    def read(self, *, anew: bool = False) -> tuple[tuple[Source, ...], tuple[Problem, ...]]:
+        """Return the rule files as they are now, and what could not be read.
+
+        Files whose times and size say that they are as they were are not read again, unless
+        everything is to be read `anew`.
+        """
+        if anew:
+            self._files = FileMemory()
+        sources, problems = read_sources(self._paths, memory=self._files)
         return tuple(sources), tuple(problems)
 
     def load(self) -> Loaded:
@@ -67,7 +75,7 @@ class Compiler:
 
     def decode(self, sources: Sequence[Source], problems: Sequence[Problem] = ()) -> Loaded:
         """Return what files say; ConfigError with every problem, those of reading included."""
-        inventory, found = resources.load(sources)
+        inventory, found = load(sources, self._decoded)
         everything = (*problems, *found)
         if any(problem.severity is Severity.ERROR for problem in everything):
             raise ConfigError(everything)
@@ -75,19 +83,8 @@ class Compiler:
 
     def compile(self, loaded: Loaded, facts: HostFacts) -> Candidate:
         """Return the ruleset that enforces the files on this host; ConfigError if it cannot be."""
-        compiled = compile_ruleset(loaded.inventory, facts, self._options, self.selectors)
+        compiled = compile_ruleset(loaded.inventory, facts, self._options, self._compiled)
         return Candidate(loaded, facts, compiled.ruleset, compiled.warnings)
-
-
-def digest(sources: Sequence[Source], problems: Sequence[Problem] = ()) -> bytes:
-    """Return a hash that changes with any name, content or reading problem."""
-    state = hashlib.sha256()
-    for source in sources:
-        for part in (source.name.encode(errors="surrogateescape"), source.data):
-            state.update(len(part).to_bytes(8))
-            state.update(part)
-    state.update(repr(problems).encode(errors="replace"))
-    return state.digest()
 
 
 def same_policy(one: Ruleset, other: Ruleset) -> bool:
@@ -107,30 +104,52 @@ def same_policy(one: Ruleset, other: Ruleset) -> bool:
         )
         for ruleset in (one, other)
     ]
-    return plain[0] == plain[1] and _content(one) == _content(other)
+    return (
+        plain[0] == plain[1]
+        and _same_endpoints(one.by_interface, other.by_interface)
+        and _same_endpoints(one.workloads, other.workloads)
+        and _same_endpoint(one.wildcard, other.wildcard)
+    )
 
 
-def _content(ruleset: Ruleset) -> object:
-    wildcard = None if ruleset.wildcard is None else _rules(ruleset.wildcard)
-    guarded = {name: _rules(endpoint) for name, endpoint in ruleset.by_interface.items()}
-    workloads = {name: _rules(endpoint) for name, endpoint in ruleset.workloads.items()}
-    return guarded, wildcard, workloads
+def _same_endpoints(ones: Mapping[str, GuardedEndpoint], others: Mapping[str, GuardedEndpoint]) -> bool:
+    return ones.keys() == others.keys() and all(_same_endpoint(one, others[at]) for at, one in ones.items())
 
 
-def _rules(endpoint: GuardedEndpoint) -> object:
-    pending = {place: one.chain for place, one in endpoint.pending.items()}
-    return endpoint.name, _plain(endpoint.chains), _plain(pending)
+def _same_endpoint(one: GuardedEndpoint | None, other: GuardedEndpoint | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    pending = [{place: tried.chain for place, tried in each.pending.items()} for each in (one, other)]
+    return one.name == other.name and _same_chains(one.chains, other.chains) and _same_chains(*pending)
 
 
-def _plain(chains: Mapping[tuple[Stage, Side], Chain]) -> object:
-    return {place: tuple(map(_without_lines, chain.rules)) for place, chain in chains.items()}
+def _same_chains(
+    ones: Mapping[tuple[Stage, Side], Chain], others: Mapping[tuple[Stage, Side], Chain]
+) -> bool:
+    return ones.keys() == others.keys() and all(_same_chain(one, others[at]) for at, one in ones.items())
 
 
-def _without_lines(rule: FlatRule) -> FlatRule:
-    decision = rule.decision
-    if decision is not None:
-        decision = decision._replace(rule=_nowhere(decision.rule))
-    return replace(rule, ref=_nowhere(rule.ref), decision=decision)
+def _same_chain(one: Chain, other: Chain) -> bool:
+    if one is other:
+        return True
+    return len(one.rules) == len(other.rules) and all(map(_same_line, one.rules, other.rules))
+
+
+def _same_line(one: FlatRule, other: FlatRule) -> bool:
+    if one is other:
+        return True
+    return (
+        (one.step, one.target, one.counter) == (other.step, other.target, other.counter)
+        and _nowhere(one.ref) == _nowhere(other.ref)
+        and _same_decision(one.decision, other.decision)
+        and (one.criteria is other.criteria or one.criteria == other.criteria)
+    )
+
+
+def _same_decision(one: Decision | None, other: Decision | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    return one._replace(rule=None) == other._replace(rule=None) and _nowhere(one.rule) == _nowhere(other.rule)
 
 
 def _nowhere(ref: RuleRef | None) -> RuleRef | None:

@@ -55,7 +55,9 @@ class _Noting(Chain):
         self.rules = chain.rules
 
     def classify(self, packet: Packet) -> Match:
-        self._note()
+        # What is let by ahead of policy is not put to what is tried out.
+        if not self._chain.spares(packet):
+            self._note()
         return self._chain.classify(packet)
 
 

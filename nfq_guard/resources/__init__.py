@@ -17,7 +17,7 @@ from nfq_guard.resources.groups import (
     Tier,
 )
 from nfq_guard.resources.inventory import Inventory, Located
-from nfq_guard.resources.load import load, load_or_raise
+from nfq_guard.resources.load import LoadMemory, load, load_or_raise
 from nfq_guard.resources.policies import (
     GlobalNetworkPolicy,
     NetworkPolicy,
@@ -44,6 +44,7 @@ __all__ = [
     "GlobalNetworkSet",
     "HostEndpoint",
     "Inventory",
+    "LoadMemory",
     "Located",
     "NetworkPolicy",
     "NetworkSet",

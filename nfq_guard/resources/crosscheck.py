@@ -8,18 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nfq_guard.model.decision import Action
-from nfq_guard.model.problem import Problem, Severity
+from nfq_guard.model.memo import Memo
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
 from nfq_guard.resources.ignored import ignored_settings
-from nfq_guard.resources.reach import reach
+from nfq_guard.resources.reach import Notice, Notices, ReachMemory, reach
+from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from nfq_guard.resources.base import Resource
-    from nfq_guard.resources.inventory import Inventory, Located
-    from nfq_guard.resources.policies import GlobalNetworkPolicy
+    from nfq_guard.model.problem import Problem
+    from nfq_guard.resources.groups import ProfileSpec
+    from nfq_guard.resources.inventory import Inventory
+    from nfq_guard.resources.policies import GlobalNetworkPolicySpec
     from nfq_guard.resources.rules import Rule
 
 _NEVER = {
@@ -29,23 +31,38 @@ _NEVER = {
 }
 
 
-def crosscheck(inventory: Inventory, *, complete: bool = True) -> Iterator[Problem]:
+class Memory:
+    """What was said about resources that did not change."""
+
+    def __init__(self, selectors: SelectorCache) -> None:
+        """Know nothing yet."""
+        self.reach = ReachMemory(selectors)
+        self.policies: Memo[GlobalNetworkPolicySpec, Action | None, Notices] = Memo(_policy)
+        self.profiles: Memo[ProfileSpec, None, Notices] = Memo(_profile)
+
+
+def crosscheck(
+    inventory: Inventory, *, complete: bool = True, memory: Memory | None = None
+) -> Iterator[Problem]:
     """Yield a warning for everything valid that does not do what it seems to.
 
     `complete`: nothing was refused, so that what is not there was not declared either.
     """
+    memory = Memory(SelectorCache()) if memory is None else memory
     if complete:
-        yield from reach(inventory)
+        yield from reach(inventory, memory.reach)
     yield from _endpoints(inventory)
     tiers = {name: action for name, (_, action) in BUILT_IN_TIERS.items()}
     tiers.update({tier.name: tier.value.spec.default_action for tier in inventory.tiers})
+    memory.policies.begin_round()
     for policy in inventory.global_network_policies:
-        yield from _policy(policy, tiers)
+        spec = policy.value.spec
+        for notice in memory.policies.get(spec, tiers.get(spec.tier)):
+            yield notice.about(policy)
+    memory.profiles.begin_round()
     for profile in inventory.profiles:
-        spec = profile.value.spec
-        for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
-            for index, rule in enumerate(rules):
-                yield from _never_matches(profile, f"spec.{field}[{index}]", rule)
+        for notice in memory.profiles.get(profile.value.spec, None):
+            yield notice.about(profile)
     yield from _felix(inventory)
 
 
@@ -53,15 +70,9 @@ def _felix(inventory: Inventory) -> Iterator[Problem]:
     for felix in inventory.felix_configurations:
         if felix.name != GLOBAL_NAME and not felix.name.startswith(NODE_PREFIX):
             message = f"has no effect here: only {GLOBAL_NAME} and {NODE_PREFIX}NAME have, node labels are not known"
-            yield _warning(felix, "metadata.name", "no-effect", message)
+            yield Notice("metadata.name", "no-effect", message).about(felix)
         for field, message in ignored_settings(felix.value):
-            yield _warning(felix, field, "no-effect", message)
-
-
-def _warning(located: Located[Resource], field: str, code: str, message: str) -> Problem:
-    return Problem(
-        located.position(field), code, message, field, located.kind, located.name, severity=Severity.WARNING
-    )
+            yield Notice(field, "no-effect", message).about(felix)
 
 
 def _endpoints(inventory: Inventory) -> Iterator[Problem]:
@@ -70,30 +81,43 @@ def _endpoints(inventory: Inventory) -> Iterator[Problem]:
         for index, name in enumerate(endpoint.value.spec.profiles):
             if name not in known:
                 message = f"the profile {name} is not declared: treated as one that drops everything"
-                yield _warning(endpoint, f"spec.profiles[{index}]", "missing-profile", message)
+                yield Notice(f"spec.profiles[{index}]", "missing-profile", message).about(endpoint)
 
 
-def _policy(policy: Located[GlobalNetworkPolicy], tiers: Mapping[str, Action]) -> Iterator[Problem]:
-    spec = policy.value.spec
-    if spec.tier not in tiers:
+def _policy(spec: GlobalNetworkPolicySpec, ends: Action | None) -> Notices:
+    """Return what is to be said about a policy in a tier that ends so; None: in one that nobody declared."""
+    return tuple(_of_policy(spec, ends))
+
+
+def _of_policy(spec: GlobalNetworkPolicySpec, ends: Action | None) -> Iterator[Notice]:
+    if ends is None:
         message = f"the tier {spec.tier} is not declared: enforced after all other tiers, and ends in Deny"
-        yield _warning(policy, "spec.tier", "missing-tier", message)
+        yield Notice("spec.tier", "missing-tier", message)
     for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
         if rules and field.capitalize() not in spec.types:
             message = f"types leaves {field.capitalize()} out: none of these rules is enforced"
-            yield _warning(policy, f"spec.{field}", "unused-rules", message)
+            yield Notice(f"spec.{field}", "unused-rules", message)
     for field, index, rule in spec.rules():
-        yield from _never_matches(policy, f"spec.{field}[{index}]", rule)
-    if tiers.get(spec.tier, Action.DENY) is Action.DENY:
+        yield from _never_matches(f"spec.{field}[{index}]", rule)
+    if ends in {None, Action.DENY}:
         for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
             if rules and all(rule.action is Action.LOG for rule in rules):
                 message = (
                     "has Log rules only: unless a later policy of the tier decides, the tier ends in Deny"
                 )
-                yield _warning(policy, f"spec.{field}", "log-only", message)
+                yield Notice(f"spec.{field}", "log-only", message)
 
 
-def _never_matches(located: Located[Resource], path: str, rule: Rule) -> Iterator[Problem]:
+def _profile(spec: ProfileSpec, _: None) -> Notices:
+    return tuple(
+        notice
+        for field, rules in (("ingress", spec.ingress), ("egress", spec.egress))
+        for index, rule in enumerate(rules)
+        for notice in _never_matches(f"spec.{field}[{index}]", rule)
+    )
+
+
+def _never_matches(path: str, rule: Rule) -> Iterator[Notice]:
     present: list[tuple[str, object]] = [("http", rule.http)]
     for side, entity in rule.sides():
         present += [
@@ -102,5 +126,4 @@ def _never_matches(located: Located[Resource], path: str, rule: Rule) -> Iterato
         ]
     for field, value in present:
         if value is not None:
-            message = _NEVER[field.rpartition(".")[2]]
-            yield _warning(located, f"{path}.{field}", "never-matches", message)
+            yield Notice(f"{path}.{field}", "never-matches", _NEVER[field.rpartition(".")[2]])

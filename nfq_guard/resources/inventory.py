@@ -39,6 +39,8 @@ class Located(Generic[T_co]):
     node: Node = field(repr=False, compare=False)
     namespace: str | None = None
     """Set for kinds that live in a namespace, None for all others."""
+    above: int = field(default=0, repr=False, compare=False)
+    """Lines of the file above where those of `node` are counted from."""
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ class Located(Generic[T_co]):
     def position(self, field_path: str) -> Position:
         """Return where a field stands, `spec.ingress[3]`; where it is missing, what would hold it."""
         line, column = locate(self.node, parse_path(field_path))
-        return Position(self.origin.file, line, column)
+        return Position(self.origin.file, self.above + line, column)
 
 
 @dataclass(frozen=True, slots=True)

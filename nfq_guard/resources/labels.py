@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from nfq_guard.resources.groups import NAMESPACE_LABEL
 from nfq_guard.resources.policies import GlobalNetworkPolicySpec
 from nfq_guard.resources.workloads import WorkloadEndpoint
-from nfq_guard.selector import conjoin, negate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nfq_guard.resources.endpoints import HostEndpoint
     from nfq_guard.resources.inventory import Inventory, Located
-    from nfq_guard.resources.policies import AnyPolicy
+    from nfq_guard.resources.policies import PolicySpec
     from nfq_guard.resources.rules import EntityRule
     from nfq_guard.selector import Selector, SelectorCache
 
@@ -43,46 +40,47 @@ class Wanted(NamedTuple):
     negative: Selector | None
 
 
-def endpoint_labels(
-    endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint], inventory: Inventory
-) -> dict[str, str]:
-    """Return an endpoint's labels with those its profiles apply.
+class EndpointLabels:
+    """The labels of an inventory's endpoints."""
 
-    The endpoint's own win over every profile's, an earlier profile's over a later one's
-    (Calico felix/labelindex). A workload's say where it lives, too.
+    def __init__(self, inventory: Inventory) -> None:
+        """Take in what profiles apply."""
+        self._applied = {item.name: item.value.spec.labels_to_apply for item in inventory.profiles}
+
+    def of(self, endpoint: Located[HostEndpoint] | Located[WorkloadEndpoint]) -> dict[str, str]:
+        """Return an endpoint's labels with those its profiles apply.
+
+        The endpoint's own win over every profile's, an earlier profile's over a later one's
+        (Calico felix/labelindex). A workload's say where it lives, too.
+        """
+        labels: dict[str, str] = {}
+        for name in reversed(endpoint.value.spec.profiles):
+            labels.update(self._applied.get(name, {}))
+        labels.update(endpoint.value.metadata.labels)
+        if isinstance(endpoint.value, WorkloadEndpoint):
+            spec = endpoint.value.spec
+            own = {
+                NAMESPACE.member: endpoint.namespace,
+                ORCHESTRATOR_LABEL: spec.orchestrator,
+                SERVICE_ACCOUNT.member: spec.service_account_name,
+            }
+            labels.update({label: value for label, value in own.items() if value})
+        return labels
+
+
+def applying(spec: PolicySpec, selectors: SelectorCache) -> Selector:
+    """Return the one selector of all that say which endpoints a policy applies to.
+
+    A policy in a namespace applies in that namespace only: whoever asks sees to that.
     """
-    profiles = {item.name: item.value for item in inventory.profiles}
-    labels: dict[str, str] = {}
-    for name in reversed(endpoint.value.spec.profiles):
-        if name in profiles:
-            labels.update(profiles[name].spec.labels_to_apply)
-    labels.update(endpoint.value.metadata.labels)
-    if isinstance(endpoint.value, WorkloadEndpoint):
-        spec = endpoint.value.spec
-        own = {
-            NAMESPACE.member: endpoint.namespace,
-            ORCHESTRATOR_LABEL: spec.orchestrator,
-            SERVICE_ACCOUNT.member: spec.service_account_name,
-        }
-        labels.update({label: value for label, value in own.items() if value})
-    return labels
-
-
-def applies_to(
-    policy: Located[AnyPolicy],
-    labels: Mapping[str, str],
-    selectors: SelectorCache,
-) -> bool:
-    """Return whether a policy selects an endpoint with these labels."""
-    spec = policy.value.spec
-    if policy.namespace is not None and labels.get(NAMESPACE.member) != policy.namespace:
-        return False
-    if not selectors.get(spec.selector).matches(labels):
-        return False
+    found = selectors.get(spec.selector)
     scopes = [(spec.service_account_selector, SERVICE_ACCOUNT)]
     if isinstance(spec, GlobalNetworkPolicySpec):
         scopes.append((spec.namespace_selector, NAMESPACE))
-    return all(scoped(selectors, text, scope).matches(labels) for text, scope in scopes if text)
+    for text, scope in scopes:
+        if text:
+            found = selectors.conjoin(found, scoped(selectors, text, scope))
+    return found
 
 
 def wanted(entity: EntityRule, selectors: SelectorCache, namespace: str | None = None) -> Wanted:
@@ -95,7 +93,7 @@ def wanted(entity: EntityRule, selectors: SelectorCache, namespace: str | None =
     positive = _positive(entity, selectors, namespace)
     negative = selectors.get(entity.not_selector) if entity.not_selector else None
     if positive is not None and negative is not None:
-        return Wanted(conjoin(positive, negate(negative)), None)
+        return Wanted(selectors.conjoin(positive, selectors.negate(negative)), None)
     return Wanted(positive, negative)
 
 
@@ -107,9 +105,9 @@ def _positive(entity: EntityRule, selectors: SelectorCache, namespace: str | Non
         other = selectors.get(f"{NAMESPACE.member} == '{namespace}'")
     else:
         return one
-    return other if one is None else conjoin(one, other)
+    return other if one is None else selectors.conjoin(one, other)
 
 
 def scoped(selectors: SelectorCache, text: str, scope: Scope) -> Selector:
     """Return a namespace or service account selector as one over endpoint labels."""
-    return selectors.get(text).with_prefix(scope.prefix, scope.member)
+    return selectors.with_prefix(selectors.get(text), scope.prefix, scope.member)

@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, NamedTuple
 from nfq_guard.model.problem import ConfigError, Position, Problem, Severity
 from nfq_guard.resources import names
 from nfq_guard.resources.base import API_VERSION
-from nfq_guard.resources.crosscheck import crosscheck
+from nfq_guard.resources.crosscheck import Memory, crosscheck
 from nfq_guard.resources.decode import Subject, decode
 from nfq_guard.resources.fields import LONGEST_SHOWN, show
 from nfq_guard.resources.groups import DEFAULT_ALLOW_PROFILE
-from nfq_guard.resources.inventory import Inventory, Located
+from nfq_guard.resources.inventory import Inventory
 from nfq_guard.resources.kinds import KINDS, Kind, unsupported
 from nfq_guard.resources.paths import format_path, nodes
+from nfq_guard.resources.remembered import Content, Found, Identity, Remembered
 from nfq_guard.resources.scalars import PlainScalar
-from nfq_guard.resources.source import MAX_PROBLEMS
+from nfq_guard.resources.source import MAX_PROBLEMS, Source
 from nfq_guard.resources.tree import KeyFault, MappingNode, Node, ScalarNode, SequenceNode, read_documents
+from nfq_guard.selector import SelectorCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nfq_guard.resources.base import Path, Resource
-    from nfq_guard.resources.source import Source
+    from nfq_guard.resources.inventory import Located
+    from nfq_guard.resources.remembered import Placed
 
 _LIST = "List"
 DEFAULT_NAMESPACE = "default"
@@ -44,15 +47,26 @@ class _Document(NamedTuple):
     api_version: str | None = None
 
 
-def load(sources: Iterable[Source]) -> tuple[Inventory, list[Problem]]:
+class LoadMemory:
+    """What makes the next load cheaper: whoever loads again and again hands it on. One thread at a time."""
+
+    def __init__(self, selectors: SelectorCache | None = None) -> None:
+        """Know nothing yet but selectors, which others may have parsed."""
+        self.files = Remembered(_read)
+        self.checks = Memory(SelectorCache() if selectors is None else selectors)
+
+
+def load(sources: Iterable[Source], memory: LoadMemory | None = None) -> tuple[Inventory, list[Problem]]:
     """Return everything valid in the sources, and every problem: errors and warnings, in file order.
 
     The inventory is complete, and its `warnings` are filled, if no problem is an error.
+    What did not change since the last load with this memory is the same object again.
     """
+    memory = LoadMemory() if memory is None else memory
     loader = _Loader()
-    for source in sources:
-        loader.add(source)
-    return loader.finish()
+    for placed in memory.files.place(sources):
+        loader.add(placed)
+    return loader.finish(memory.checks)
 
 
 def load_or_raise(sources: Iterable[Source]) -> Inventory:
@@ -65,31 +79,28 @@ def load_or_raise(sources: Iterable[Source]) -> Inventory:
 
 
 class _Loader:
-    """Collects resources and problems, file by file."""
+    """Puts together what files say."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
         self._found: dict[str, list[Located[Resource]]] = {kind.place: [] for kind in KINDS.values()}
-        self._faults: set[KeyFault] = set()
-        """Of the file that is being read, those not told yet."""
-        self._first: dict[tuple[str, str | None, str], Position] = {}
+        self._first: dict[Identity, Located[Resource]] = {}
 
-    def add(self, source: Source) -> None:
-        """Take in one file."""
-        roots, problems, faults = read_documents(source)
-        self._problems += problems
-        self._faults = set(faults)
-        for root in roots:
-            for document in self._documents(_Document(source.name, root)):
-                self._resource(document)
-        outside = Subject(source.name, "", "", Node(0, 0))
-        self._problems += [_key_problem(outside, (), fault) for fault in self._faults]
+    def add(self, placed: Placed) -> None:
+        """Take in a part of a file."""
+        self._problems += placed.problems
+        for found, located in placed.resources:
+            first = self._first.setdefault(found.identity, located)
+            if first is located:
+                self._found[found.kind.place].append(located)
+            else:
+                self._problems.append(_declared_twice(located, first))
 
-    def finish(self) -> tuple[Inventory, list[Problem]]:
+    def finish(self, checks: Memory) -> tuple[Inventory, list[Problem]]:
         """Return what was collected."""
         inventory = Inventory(**{place: tuple(items) for place, items in self._found.items()})  # type: ignore[arg-type]
         complete = all(problem.severity is not Severity.ERROR for problem in self._problems)
-        found = crosscheck(inventory, complete=complete)
+        found = crosscheck(inventory, complete=complete, memory=checks)
         problems = sorted([*self._problems, *found], key=_severity_first)
         dropped = len(problems) - MAX_PROBLEMS
         if dropped > 0:
@@ -99,6 +110,43 @@ class _Loader:
         problems.sort()
         warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
         return replace(inventory, warnings=warnings), problems
+
+
+def _declared_twice(located: Located[Resource], first: Located[Resource]) -> Problem:
+    field = "metadata.name"
+    where = f" in namespace {located.namespace}" if located.namespace else ""
+    message = f"{located.kind} {located.name}{where} is already declared at {first.position(field)}"
+    position = located.position(field)
+    return Problem(position, "duplicate-resource", message, field, located.kind, located.name)
+
+
+def _read(data: bytes) -> Content:
+    """Return what a piece of a file says."""
+    return _Reader().read(data)
+
+
+class _Reader:
+    """Collects the resources and problems of one piece."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._found: list[Found] = []
+        self._faults: set[KeyFault] = set()
+        """Those not told yet."""
+
+    def read(self, data: bytes) -> Content:
+        """Return what the piece says."""
+        roots, problems, faults, values = read_documents(Source("", data))
+        self._problems += problems
+        self._faults = set(faults)
+        for root in roots:
+            for document in self._documents(_Document("", root)):
+                self._resource(document)
+        outside = Subject("", "", "", Node(0, 0))
+        self._problems += [_key_problem(outside, (), fault) for fault in self._faults]
+        # What is said of errors of syntax and of keys may name lines, which only the whole file has.
+        alone = not problems and all(fault.severity is not Severity.ERROR for fault in faults)
+        return Content(tuple(self._found), tuple(self._problems), values, alone)
 
     def _documents(self, document: _Document) -> Iterator[_Document]:
         """Yield the resources of a document: itself, the items of a list, or none if it is empty."""
@@ -188,17 +236,8 @@ class _Loader:
 
     def _keep(self, subject: Subject, kind: Kind, value: Resource) -> None:
         namespace = (value.metadata.namespace or DEFAULT_NAMESPACE) if kind.namespaced else None
-        origin = Position(subject.file, subject.node.line, subject.node.column)
-        located = Located(value, subject.kind, origin, subject.node, namespace)
-        identity = (subject.kind, namespace, located.name)
-        first = self._first.get(identity)
-        if first is not None:
-            where = f" in namespace {namespace}" if namespace else ""
-            message = f"{subject.kind} {located.name}{where} is already declared at {first}"
-            self._problems.append(subject.problem(("metadata", "name"), "duplicate-resource", message))
-            return
-        self._first[identity] = located.position("metadata.name")
-        self._found[kind.place].append(located)
+        identity = Identity(subject.kind, namespace, value.metadata.name)
+        self._found.append(Found(kind, identity, value, subject.node))
 
 
 def _key_problem(subject: Subject, path: Path, fault: KeyFault) -> Problem:

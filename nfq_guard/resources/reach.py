@@ -6,20 +6,46 @@ at once: half of the files would look like losses that are none.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from nfq_guard.model.memo import Memo
 from nfq_guard.model.problem import Problem, Severity
-from nfq_guard.resources.labels import NAMESPACE, applies_to, endpoint_labels, wanted
-from nfq_guard.selector import SelectorCache
+from nfq_guard.resources.labels import NAMESPACE, EndpointLabels, applying, wanted
+from nfq_guard.resources.policies import GlobalNetworkPolicy
+from nfq_guard.selector import LabelIndex, SelectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nfq_guard.resources.base import Resource
+    from nfq_guard.resources.groups import Profile, ProfileSpec
     from nfq_guard.resources.inventory import Inventory, Located
-    from nfq_guard.resources.policies import GlobalNetworkPolicy
-    from nfq_guard.resources.rules import EntityRule, Rule
+    from nfq_guard.resources.policies import GlobalNetworkPolicySpec, PolicySpec
+    from nfq_guard.resources.rules import EntityRule
     from nfq_guard.selector import Selector
+
+
+_MOST_SELECTORS = 100_000
+"""Remembered. Far more than the files can be expected to hold; those of edits long ago count."""
+
+
+class Notice(NamedTuple):
+    """A warning about a resource, wherever that stands."""
+
+    field: str
+    code: str
+    message: str
+
+    def about(self, located: Located[Resource]) -> Problem:
+        """Return the warning about a resource at its place."""
+        position = located.position(self.field)
+        return Problem(
+            position, self.code, self.message, self.field, located.kind, located.name, Severity.WARNING
+        )
+
+
+Notices = tuple[Notice, ...]
 
 
 class _Selectable(NamedTuple):
@@ -29,82 +55,134 @@ class _Selectable(NamedTuple):
     has_addresses: bool
 
 
-def reach(inventory: Inventory) -> Iterator[Problem]:
-    """Yield a warning for every policy, selector and named port that reaches nothing."""
+class ReachMemory:
+    """What was found to be reached, for as long as the same can be reached."""
+
+    def __init__(self, selectors: SelectorCache) -> None:
+        """Know nothing yet."""
+        self.selectors = selectors
+        self._notices: Memo[GlobalNetworkPolicy | Profile, _Reachable, Notices] = Memo(_notices)
+        self._reachable: _Reachable | None = None
+
+    def about(self, inventory: Inventory) -> Callable[[GlobalNetworkPolicy | Profile], Notices]:
+        """Return a function that gives what is said about each policy and profile of an inventory."""
+        reachable = _Reachable(inventory, self.selectors)
+        known = self._reachable
+        if known is not None and not known.is_full and known.is_like(reachable):
+            reachable = known
+        self._reachable = reachable
+        self._notices.begin_round()
+        return lambda resource: self._notices.get(resource, reachable)
+
+
+def reach(inventory: Inventory, memory: ReachMemory | None = None) -> Iterator[Problem]:
+    """Yield a warning for every policy, selector and named port that reaches nothing, policies first."""
     policies = inventory.global_network_policies
-    if inventory.host_endpoints:
-        yield from _Reach(inventory).problems()
-    elif policies:
-        message = "there is no HostEndpoint in all the files: no interface is guarded, no policy is enforced"
-        yield _warning(policies[0], "metadata.name", "no-endpoint", message)
+    if not inventory.host_endpoints:
+        if policies:
+            message = (
+                "there is no HostEndpoint in all the files: no interface is guarded, no policy is enforced"
+            )
+            yield Notice("metadata.name", "no-endpoint", message).about(policies[0])
+        return
+    memory = ReachMemory(SelectorCache()) if memory is None else memory
+    notices = memory.about(inventory)
+    for policy in policies:
+        for notice in notices(policy.value):
+            yield notice.about(policy)
+    for profile in inventory.profiles:
+        for notice in notices(profile.value):
+            yield notice.about(profile)
 
 
-def _warning(located: Located[Resource], field: str, code: str, message: str) -> Problem:
-    return Problem(
-        located.position(field), code, message, field, located.kind, located.name, severity=Severity.WARNING
-    )
+def _notices(resource: GlobalNetworkPolicy | Profile, reachable: _Reachable) -> Notices:
+    return tuple(reachable.notices(resource))
 
 
-class _Reach:
+class _Reachable:
     """Everything that can be reached, and what each selector was found to select."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
-        self._selectors = SelectorCache()
+    def __init__(self, inventory: Inventory, selectors: SelectorCache) -> None:
+        self._selectors = selectors
         hosts = [(item, bool(item.value.spec.expected_ips)) for item in inventory.host_endpoints]
         workloads = [(item, bool(item.value.spec.ip_networks)) for item in inventory.workload_endpoints]
+        labels = EndpointLabels(inventory)
         endpoints = [
-            *((endpoint_labels(item, inventory), has) for item, has in hosts),
-            *((endpoint_labels(item, inventory), has) for item, has in workloads),
+            *((labels.of(item), has) for item, has in hosts),
+            *((labels.of(item), has) for item, has in workloads),
         ]
         sets = [(item.value.metadata.labels, item.value.spec.nets) for item in inventory.global_network_sets]
         sets += [
             ({**item.value.metadata.labels, NAMESPACE.member: item.namespace or ""}, item.value.spec.nets)
             for item in inventory.network_sets
         ]
-        # Often alike by the hundred: each combination of labels is asked about once.
-        self._endpoints = list({tuple(sorted(each.items())): each for each, _ in endpoints}.values())
+        self._endpoints = [each for each, _ in endpoints]
         self._selectable = [
             *(_Selectable(each, has) for each, has in endpoints),
             *(_Selectable(each, bool(nets)) for each, nets in sets),
         ]
         self._ports = {port.name for item, has in hosts if has for port in item.value.spec.ports}
         self._ports |= {port.name for item, has in workloads if has for port in item.value.spec.ports}
+        self._selecting: dict[str, bool] = {}
         self._lacking: dict[str, str] = {}
 
-    def problems(self) -> Iterator[Problem]:
-        """Yield the warnings, policies first."""
-        for policy in self._inventory.global_network_policies:
-            yield from self._policy(policy)
-            for field, index, rule in policy.value.spec.rules():
-                yield from self._rule(policy, f"spec.{field}[{index}]", rule)
-        for profile in self._inventory.profiles:
-            spec = profile.value.spec
-            for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
-                for index, rule in enumerate(rules):
-                    yield from self._rule(profile, f"spec.{field}[{index}]", rule)
+    @property
+    def is_full(self) -> bool:
+        """Return whether too much is remembered: selectors that are in no file any more are, too."""
+        return len(self._selecting) + len(self._lacking) > _MOST_SELECTORS
 
-    def _policy(self, policy: Located[GlobalNetworkPolicy]) -> Iterator[Problem]:
-        spec = policy.value.spec
-        if any(applies_to(policy, labels, self._selectors) for labels in self._endpoints):
-            return
-        field = next((name for name, text in spec.selectors() if text), "selector")
-        message = "selects no endpoint of these files: none of the policy's rules is enforced"
-        yield _warning(policy, f"spec.{field}", "selects-nothing", message)
+    def is_like(self, other: _Reachable) -> bool:
+        """Return whether the same can be reached."""
+        mine, theirs = (
+            (each._ports, each._endpoints, each._selectable)  # noqa: SLF001 - another one of us
+            for each in (self, other)
+        )
+        return mine == theirs
 
-    def _rule(self, located: Located[Resource], path: str, rule: Rule) -> Iterator[Problem]:
-        for side, entity in rule.sides():
-            yield from self._selection(located, f"{path}.{side}", entity)
-            for field, ports, so in (
-                ("ports", entity.ports, "it matches nothing"),
-                ("notPorts", entity.not_ports, "it excludes nothing"),
-            ):
-                for index, port in enumerate(ports):
-                    if port.name is not None and port.name not in self._ports:
-                        message = f"no endpoint with addresses declares a port {port.name}: {so}"
-                        yield _warning(located, f"{path}.{side}.{field}[{index}]", "missing-port", message)
+    @cached_property
+    def _endpoint_index(self) -> LabelIndex[None]:
+        return LabelIndex((labels, None) for labels in self._endpoints)
 
-    def _selection(self, located: Located[Resource], path: str, entity: EntityRule) -> Iterator[Problem]:
+    @cached_property
+    def _selectable_index(self) -> LabelIndex[bool]:
+        return LabelIndex((each.labels, each.has_addresses) for each in self._selectable)
+
+    def notices(self, resource: GlobalNetworkPolicy | Profile) -> Iterator[Notice]:
+        """Yield what is to be said about a policy or profile."""
+        if isinstance(resource, GlobalNetworkPolicy):
+            yield from self._policy(resource.spec)
+        yield from self._rules(resource.spec)
+
+    def _policy(self, spec: GlobalNetworkPolicySpec) -> Iterator[Notice]:
+        if not self._selects(applying(spec, self._selectors)):
+            field = next((name for name, text in spec.selectors() if text), "selector")
+            message = "selects no endpoint of these files: none of the policy's rules is enforced"
+            yield Notice(f"spec.{field}", "selects-nothing", message)
+
+    def _selects(self, selector: Selector) -> bool:
+        """Return whether some endpoint is selected."""
+        if selector.canonical not in self._selecting:
+            self._selecting[selector.canonical] = any(True for _ in self._endpoint_index.select(selector))
+        return self._selecting[selector.canonical]
+
+    def _rules(self, spec: PolicySpec | ProfileSpec) -> Iterator[Notice]:
+        for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
+            for index, rule in enumerate(rules):
+                for side, entity in rule.sides():
+                    yield from self._side(f"spec.{field}[{index}].{side}", entity)
+
+    def _side(self, path: str, entity: EntityRule) -> Iterator[Notice]:
+        yield from self._selection(path, entity)
+        for field, ports, so in (
+            ("ports", entity.ports, "it matches nothing"),
+            ("notPorts", entity.not_ports, "it excludes nothing"),
+        ):
+            for index, port in enumerate(ports):
+                if port.name is not None and port.name not in self._ports:
+                    message = f"no endpoint with addresses declares a port {port.name}: {so}"
+                    yield Notice(f"{path}.{field}[{index}]", "missing-port", message)
+
+    def _selection(self, path: str, entity: EntityRule) -> Iterator[Notice]:
         positive, negative = wanted(entity, self._selectors)
         field = "selector" if entity.selector else "namespaceSelector"
         for name, selector, so in (
@@ -113,7 +191,7 @@ class _Reach:
         ):
             lacks = self._lacks(selector) if selector is not None else ""
             if lacks:
-                yield _warning(located, f"{path}.{name}", "selects-nothing", f"{lacks}: {so}")
+                yield Notice(f"{path}.{name}", "selects-nothing", f"{lacks}: {so}")
 
     def _lacks(self, selector: Selector) -> str:
         """Return why a selector gives no address; nothing where it gives one."""
@@ -122,9 +200,11 @@ class _Reach:
         return self._lacking[selector.canonical]
 
     def _found_lacking(self, selector: Selector) -> str:
-        selected = [each.has_addresses for each in self._selectable if selector.matches(each.labels)]
-        if any(selected):
-            return ""
+        selected = False
+        for has_addresses in self._selectable_index.select(selector):
+            if has_addresses:
+                return ""
+            selected = True
         if selected:
             return "selects only endpoints without addresses and sets without nets, so no address"
         return "selects no endpoint and no network set of these files, so no address"

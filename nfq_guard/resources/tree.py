@@ -117,6 +117,8 @@ class Documents(NamedTuple):
     roots: list[Node]
     problems: list[Problem]
     faults: list[KeyFault]
+    values: int = 0
+    """How many there are, each alias counted as what it stands for."""
 
 
 def read_documents(source: Source) -> Documents:
@@ -131,7 +133,7 @@ def read_documents(source: Source) -> Documents:
         builder.tell(*_syntax(error))
     except yaml.YAMLError as error:
         builder.tell(0, 0, "yaml-syntax", f"not readable as YAML: {str(error).splitlines()[0]}")
-    return Documents(builder.documents, builder.problems, builder.faults)
+    return Documents(builder.documents, builder.problems, builder.faults, builder.values)
 
 
 def _text(source: Source) -> str:
@@ -188,7 +190,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self.faults: list[KeyFault] = []
         self._file = file
-        self._count = 0
+        self.values = 0
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
         """None: still open, so that an alias to it would contain itself."""
@@ -282,8 +284,8 @@ class _Builder:
         self._add(node, None)
 
     def _spend(self, nodes: int, line: int, column: int) -> None:
-        self._count += nodes
-        if self._count > MAX_NODES:
+        self.values += nodes
+        if self.values > MAX_NODES:
             message = f"the file has more than {MAX_NODES} values, each alias counted as what it stands for"
             raise _StopError(line, column, "too-many-values", message)
 

@@ -6,7 +6,19 @@ in a resource a selector stands: what empty or `all()` means there is the compil
 
 from nfq_guard.selector.cache import SelectorCache
 from nfq_guard.selector.errors import SelectorError
+from nfq_guard.selector.index import LabelIndex, SelectorIndex, keys_of
 from nfq_guard.selector.restrictions import Restriction
 from nfq_guard.selector.selector import Selector, conjoin, negate, parse
 
-__all__ = ["Restriction", "Selector", "SelectorCache", "SelectorError", "conjoin", "negate", "parse"]
+__all__ = [
+    "LabelIndex",
+    "Restriction",
+    "Selector",
+    "SelectorCache",
+    "SelectorError",
+    "SelectorIndex",
+    "conjoin",
+    "keys_of",
+    "negate",
+    "parse",
+]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nfq_guard.adapters import files
-from nfq_guard.adapters.files import read_sources
+from nfq_guard.adapters.files import FileMemory, read_sources
 from nfq_guard.model.problem import Position, Severity
 from nfq_guard.resources import load
 from nfq_guard.resources.source import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -218,3 +223,116 @@ def test_folders_in_a_folder_can_be_left_out(tmp_path: Path) -> None:
     sources, problems = read_sources([tmp_path], recursive=False)
 
     assert ([source.name for source in sources], problems) == ([str(tmp_path / "a.yaml")], [])
+
+
+OLD = 1_700_000_000
+"""Seconds since 1970, long enough ago that nobody can doubt a file's times."""
+
+
+class Opened:
+    """Reads a folder again and again by one memory; counts what is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.memory = FileMemory()
+        self.opened: list[str] = []
+        self._open = files._bounded
+        monkeypatch.setattr(files, "_bounded", self._counted)
+
+    def _counted(self, path: str) -> tuple[bytes, files._Stamp | None]:
+        self.opened.append(path)
+        return self._open(path)
+
+    def read(self) -> list[tuple[str, bytes]]:
+        self.opened.clear()
+        sources, problems = read_sources(["rules"], memory=self.memory)
+        assert problems == []
+        return [(source.name, source.data) for source in sources]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    return Opened(monkeypatch)
+
+
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour pass: what was just written is then old."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 3600 * 10**9)
+
+
+def test_a_file_that_did_not_change_is_not_read_again(
+    folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (folder / f"{name}.yaml").write_text(name)
+    later(monkeypatch)
+    first = read_sources(["rules"], memory=opened.memory)[0]
+
+    second = read_sources(["rules"], memory=opened.memory)[0]
+
+    assert opened.opened == ["rules/a.yaml", "rules/b.yaml", "rules/c.yaml"]
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def write(folder: Path) -> None:
+    (folder / "a.yaml").write_text("two")
+
+
+def write_and_set_the_time_back(folder: Path) -> None:
+    write(folder)
+    os.utime(folder / "a.yaml", (OLD, OLD))
+
+
+def replace(folder: Path) -> None:
+    (folder / ".new").write_text("two")
+    os.utime(folder / ".new", (OLD, OLD))
+    (folder / ".new").rename(folder / "a.yaml")
+
+
+def switch_a_link(folder: Path) -> None:
+    (folder / "..two").write_text("two")
+    (folder / "a.yaml").unlink()
+    (folder / "a.yaml").symlink_to("..two")
+
+
+@pytest.mark.parametrize("change", [write, write_and_set_the_time_back, replace, switch_a_link])
+def test_a_file_of_the_same_size_that_changed_is_read_again(
+    folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("one")
+        os.utime(folder / name, (OLD, OLD))
+    later(monkeypatch)
+    opened.read()
+
+    change(folder)
+
+    assert opened.read() == [("rules/a.yaml", b"two"), ("rules/b.yaml", b"one")]
+    assert opened.opened == ["rules/a.yaml"]
+
+
+def test_a_file_that_was_written_just_before_it_was_read_is_read_once_more(
+    folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.yaml").write_text("one")
+    opened.read()
+    assert opened.read() == [("rules/a.yaml", b"one")]
+    assert opened.opened == ["rules/a.yaml"], "a write within the clock's tick leaves the same times"
+
+    later(monkeypatch)
+    opened.read()
+    opened.read()
+
+    assert opened.opened == []
+
+
+def test_a_file_that_went_is_forgotten(folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("one")
+    later(monkeypatch)
+    opened.read()
+
+    (folder / "a.yaml").unlink()
+    opened.read()
+
+    assert list(opened.memory.kept) == ["rules/b.yaml"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from policy import host_endpoint, inventory_of, resource
 
-from nfq_guard.compile.addresses import AddressBook, NamedPort
+from nfq_guard.compile.addresses import AddressBook, AddressMemory, NamedPort
 from nfq_guard.model.addresses import AddressSet, parse_net
 from nfq_guard.model.flow import SCTP, TCP, UDP
 from nfq_guard.selector import SelectorCache, parse
@@ -48,7 +48,7 @@ RESOURCES = (
 
 
 def book(*resources: dict[str, Any]) -> AddressBook:
-    return AddressBook(inventory_of(*(resources or RESOURCES)), SelectorCache())
+    return AddressBook(inventory_of(*(resources or RESOURCES)), SelectorCache(), AddressMemory())
 
 
 def addresses(*nets: str) -> AddressSet:
@@ -91,7 +91,7 @@ def test_two_spellings_of_a_selector_are_looked_up_once() -> None:
 
 
 def test_an_address_book_of_nothing_gives_nothing() -> None:
-    empty = AddressBook(inventory_of(), SelectorCache())
+    empty = AddressBook(inventory_of(), SelectorCache(), AddressMemory())
 
     assert empty.select(parse("all()")) == AddressSet()
     assert empty.named("http", None) == ()

@@ -12,6 +12,7 @@ from nfq_guard.compile.policies import (
     AppliedProfile,
     AppliedTier,
     PolicyIndex,
+    PolicyMemory,
     enforced,
     staged_in,
     stages_of,
@@ -20,7 +21,7 @@ from nfq_guard.model.decision import Action
 from nfq_guard.model.flow import Side, Stage
 from nfq_guard.model.problem import Position
 from nfq_guard.resources import Inventory, Source, load_or_raise
-from nfq_guard.resources.labels import endpoint_labels
+from nfq_guard.resources.labels import EndpointLabels
 from nfq_guard.selector import SelectorCache
 
 ALLOW, DENY = [{"action": "Allow"}], [{"action": "Deny"}]
@@ -45,13 +46,13 @@ def test_the_stages_of(case: str) -> None:
 
 
 def index_of(inventory: Inventory) -> PolicyIndex:
-    return PolicyIndex(inventory, SelectorCache())
+    return PolicyIndex(inventory, SelectorCache(), PolicyMemory())
 
 
 def tiers_of(*resources: dict[str, Any], stage: Stage = Stage.NORMAL) -> tuple[AppliedTier, ...]:
     """Return the tiers of the first endpoint."""
     inventory = inventory_of(*resources)
-    return index_of(inventory).tiers(endpoint_labels(inventory.host_endpoints[0], inventory), stage)
+    return index_of(inventory).tiers(EndpointLabels(inventory).of(inventory.host_endpoints[0]), stage)
 
 
 def profiles_of(inventory: Inventory) -> list[AppliedProfile]:
@@ -167,7 +168,7 @@ def test_every_rule_knows_its_place_in_the_file() -> None:
     text = json.dumps(documents, indent=1)
     inventory = load_or_raise([Source("rules.json", text.encode())])
     endpoint = inventory.host_endpoints[0]
-    (tier,) = index_of(inventory).tiers(endpoint_labels(endpoint, inventory), Stage.NORMAL)
+    (tier,) = index_of(inventory).tiers(EndpointLabels(inventory).of(endpoint), Stage.NORMAL)
     profile = index_of(inventory).profile("own")
 
     places = [tier.policies[0].position(Side.INGRESS, 0)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from policy import facts_of, flow_of, host_endpoint, inventory_of, policy, resource, ruleset_of
 from strategies import FACTS, flows, inventories
 
-from nfq_guard.compile import compile_ruleset
+from nfq_guard.compile import CompileMemory, compile_ruleset
 from nfq_guard.engine import decide
 from nfq_guard.engine.chain import Step
 from nfq_guard.engine.ruleset import Failsafe, Options
@@ -102,9 +102,9 @@ def test_what_was_compiled_before_leaves_no_trace(resources: list[dict[str, Any]
             "allow", selector="role == 'db'", ingress=[{"action": "Deny", "source": {"selector": "all()"}}]
         ),
     )
-    compile_ruleset(inventory_of(*before), HOST, selectors=selectors)
+    compile_ruleset(inventory_of(*before), HOST, memory=CompileMemory(selectors))
 
-    again = compile_ruleset(inventory_of(*resources), HOST, selectors=selectors).ruleset
+    again = compile_ruleset(inventory_of(*resources), HOST, memory=CompileMemory(selectors)).ruleset
 
     assert content(again) == content(ruleset_of(FACTS, *resources))
 
@@ -317,10 +317,10 @@ def test_fields_are_accepted_without_effect(case: str) -> None:
 def test_texts_that_a_cache_knows_are_not_parsed_again() -> None:
     inventory = inventory_of(host_endpoint(), policy(selector="has(a)", ingress=ALLOW))
     selectors = SelectorCache()
-    compile_ruleset(inventory, HOST, selectors=selectors)
+    compile_ruleset(inventory, HOST, memory=CompileMemory(selectors))
     parsed = selectors.misses
 
-    compile_ruleset(inventory, HOST, selectors=selectors)
+    compile_ruleset(inventory, HOST, memory=CompileMemory(selectors))
 
     assert selectors.misses == parsed > 0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from guarded import documents, endpoint, policy, tcp
 
-from nfq_guard.daemon.policy import Compiler, digest, same_policy
+from nfq_guard.daemon.policy import Compiler, same_policy
 from nfq_guard.engine.ruleset import Options
 from nfq_guard.model.host import HostFacts, Interface
 from nfq_guard.model.problem import ConfigError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.model.problem import Problem
 
 FACTS = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
 
@@ -103,25 +102,6 @@ def test_files_are_loaded_from_a_folder_with_every_problem_of_all_of_them(tmp_pa
 
     files = {problem.position.file.rpartition("/")[2] for problem in caught.value.problems}
     assert files == {"b.yaml", "c.yaml", "absent"}
-
-
-def test_the_digest_tells_apart_names_contents_and_what_could_not_be_read() -> None:
-    digests = {
-        digest([Source("a", b"1")]),
-        digest([Source("b", b"1")]),
-        digest([Source("a", b"2")]),
-        digest([Source("a", b""), Source("1", b"")]),
-        digest([Source("a", b"1")], (compiled_problem(),)),
-    }
-
-    assert len(digests) == 5
-    assert digest([Source("a", b"1")]) == digest((Source("a", b"1"),))
-
-
-def compiled_problem() -> Problem:
-    with pytest.raises(ConfigError) as caught:
-        compiled("kind: Nonsense")
-    return caught.value.problems[0]
 
 
 def test_the_selector_cache_outlives_a_reload() -> None:

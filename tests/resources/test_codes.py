@@ -16,11 +16,11 @@ TELLERS = frozenset(
     {
         "Finding",
         "KeyFault",
+        "Notice",
         "Problem",
         "_Fault",
         "_StopError",
         "_tell",
-        "_warning",
         "named",
         "problem",
         "refuse",

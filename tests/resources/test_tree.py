@@ -30,7 +30,7 @@ def read(text: str) -> Any:
 
 def codes(text: str) -> list[str]:
     """Return the codes of all that is wrong with a text."""
-    _, problems, faults = read_documents(Source("t.yaml", text.encode()))
+    _, problems, faults, _ = read_documents(Source("t.yaml", text.encode()))
     return [problem.code for problem in problems] + [fault.code for fault in faults]
 
 

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from nfq_guard.selector import SelectorCache, SelectorError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nfq_guard.selector import Selector
 
 
 def test_a_text_seen_again_is_not_parsed_again() -> None:
@@ -56,3 +63,31 @@ def test_a_refused_text_is_not_remembered() -> None:
 def test_a_cache_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, got 0"):
         SelectorCache(0)
+
+
+COMBINED: dict[str, Callable[[SelectorCache, Selector, Selector], Selector]] = {
+    "(has(a) && has(b))": lambda cache, one, other: cache.conjoin(one, other),
+    "!has(a)": lambda cache, one, _: cache.negate(one),
+    "has(p.a)": lambda cache, one, _: cache.with_prefix(one, "p.", "member"),
+}
+
+
+@pytest.mark.parametrize("text", COMBINED)
+def test_what_was_combined_once_is_not_combined_again(text: str) -> None:
+    cache = SelectorCache(8)
+    one, other = cache.get("has(a)"), cache.get("has(b)")
+
+    made = COMBINED[text](cache, one, other)
+
+    assert made.canonical == text
+    assert COMBINED[text](cache, one, other) is made
+    assert cache.get(text) is made, "texts that mean the same share one selector"
+
+
+def test_prefixes_are_told_apart() -> None:
+    cache = SelectorCache(8)
+    everything = cache.get("all()")
+
+    assert cache.with_prefix(everything, "p.", "m").canonical == "has(m)"
+    assert cache.with_prefix(everything, "p.", "n").canonical == "has(n)"
+    assert cache.with_prefix(cache.get("has(a)"), "q.", "m").canonical == "has(q.a)"
