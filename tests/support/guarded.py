@@ -235,11 +235,11 @@ class Daemon:
         return self.ready() and self.metric("nfq_guard_generation") != before
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[None]:
-        """Wait, after the block, until another generation is in force."""
+    def change(self, within: float = 10.0) -> Iterator[None]:
+        """Wait, after the block, until another generation is in force, so many seconds at most."""
         before = int(self.metric("nfq_guard_generation"))
         yield
-        until(lambda: self.reloaded(before), "the change is in force")
+        until(lambda: self.reloaded(before), "the change is in force", within)
 
 
 # -- traffic -----------------------------------------------------------------
