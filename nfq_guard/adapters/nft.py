@@ -167,7 +167,7 @@ class Table:
         # Learned verdicts come and go by themselves, and may be many: their maps' elements are left out.
         sets = [entry["set"]["name"] for entry in entries if "set" in entry]
         asked = "".join(f"list set inet {TABLE} {name}\n" for name in sets)
-        filled = run("nft", "-j", "-f", "-", stdin=asked)
+        filled = run("nft", "-f", "-", stdin=asked)
         return json.dumps(entries) + filled.text if filled.status == 0 else ""
 
     def learn(self, learned: Iterable[Learned], seconds: dict[Verdict, int]) -> None:
