@@ -166,9 +166,12 @@ class Table:
         entries = [entry for entry in listed if not entry.keys() & {"metainfo", "counter"}]
         # Learned verdicts come and go by themselves, and may be many: their maps' elements are left out.
         sets = [entry["set"]["name"] for entry in entries if "set" in entry]
-        asked = "".join(f"list set inet {TABLE} {name}\n" for name in sets)
-        filled = run("nft", "-f", "-", stdin=asked)
-        return json.dumps(entries) + filled.text if filled.status == 0 else ""
+        filled = [run("nft", "list", "set", "inet", TABLE, name) for name in sets]
+        return (
+            ""
+            if any(done.status for done in filled)
+            else json.dumps([entries, *(one.text for one in filled)])
+        )
 
     def learn(self, learned: Iterable[Learned], seconds: dict[Verdict, int]) -> None:
         """Have the kernel decide by itself, for so many seconds; KernelError if it takes none of them."""
