@@ -18,6 +18,7 @@ import socket
 import struct
 import warnings
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from netfilterqueue import COPY_NONE, NetfilterQueue
@@ -75,6 +76,9 @@ more than 64; more does."""
 
 BUDGET = 256
 """Packets judged before `run` comes back: a flood cannot keep a worker from its other duties."""
+_TURN_SECONDS = 0.002
+"""`run` comes back after so long too. A verdict wakes others, and we may wait for the processor until they have
+renamed an interface: what comes then is not to be judged before we have heard of it."""
 
 _WAITING_PACKET = 832
 """Bytes of receive buffer that one waiting packet takes (copy range up to 512)."""
@@ -164,7 +168,7 @@ class QueueReader:
         return int(self._queue.get_fd())
 
     def run(self, budget: int = BUDGET) -> int:  # noqa: C901, PLR0912, PLR0915 - a call for each packet costs 2 %
-        """Judge what waits now, at most `budget` packets; return how many. Never waits.
+        """Judge what waits now, at most `budget` packets; return how many, 0 only if there are none. Never waits.
 
         Packets that follow each other and get the same answer get it in one message. The
         first is answered at once, and ever more together as more keep coming: a packet that
@@ -174,6 +178,7 @@ class QueueReader:
         receive, send = self._socket.recv_into, self._socket.send
         message, judge = self._message, self._judge
         none = self._unmarked
+        until = monotonic() + _TURN_SECONDS
         judged = count = ident = 0
         longest = 1
         door, inward, outward, at, end = _NOWHERE, 0, 0, 0, 0
@@ -181,7 +186,7 @@ class QueueReader:
         """What the packet before was told, where it came from, and its mark: most are alike."""
         answer: Answer | None = None
         try:
-            while judged < budget:
+            while judged < budget and (count or not judged or monotonic() < until):
                 try:
                     length = receive(message)
                 except BlockingIOError:

@@ -111,6 +111,10 @@ class Worker:
     def _answer(self, reader: QueueReader) -> None:
         try:
             reader.run()
+        except OSError as error:
+            # Who waits there without a verdict must not get the next one's: the kernel drops them as we end.
+            self._tell(protocol.Refused(f"the queue can be neither read nor answered: {error}"))
+            sys.exit(4)
         except Exception as error:  # noqa: BLE001 - the packet loop's boundary; the packet has its verdict
             self._words[Word.ENGINE_ERRORS] += 1
             self._fault(f"{type(error).__name__}: {error}")

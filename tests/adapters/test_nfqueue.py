@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import netns
@@ -45,6 +46,12 @@ def closed() -> Iterator[Bench]:
     with bench(CLOSED) as made:
         made.install()
         yield made
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a turn take as long as this machine, busy with other things, needs for it."""
+    monkeypatch.setattr(nfqueue, "_TURN_SECONDS", 60)
 
 
 def _reader(here: Bench, judge: nfqueue.Judge, **options: int) -> QueueReader:
@@ -302,6 +309,7 @@ def test_a_socket_that_is_full_loses_packets_and_gives_those_it_has_their_own_an
 
 
 @pytest.mark.traffic
+@pytest.mark.usefixtures("unhurried")
 def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> None:
     seen: list[bytes] = []
 
@@ -320,6 +328,25 @@ def test_run_judges_no_more_than_its_budget_and_never_waits(closed: Bench) -> No
 
 
 @pytest.mark.traffic
+def test_run_comes_back_when_it_took_long_and_has_answered_what_it_took(closed: Bench) -> None:
+    seen: list[int] = []
+
+    def judge(_: Gate, __: int, ___: int, message: bytearray, at: int, end: int) -> int:
+        seen.append(port_of(message, at, end))
+        time.sleep(0.005)
+        return ALLOW
+
+    reader = _reader(closed, judge)
+    with udp(closed.guarded, 4, 9) as receiver:
+        burst(closed.peer, closed.guarded.v4, [9] * 3)
+        assert reader.run() == 1
+        assert hears(receiver) == b"9"
+        assert [reader.run(), reader.run()] == [1, 1]
+    reader.close()
+
+
+@pytest.mark.traffic
+@pytest.mark.usefixtures("unhurried")
 def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) -> None:
     calls: list[tuple[Gate, int, int, bytes]] = []
 
@@ -343,6 +370,7 @@ def test_the_judge_sees_hook_interface_and_the_packets_beginning(closed: Bench) 
 
 
 @pytest.mark.traffic
+@pytest.mark.usefixtures("unhurried")
 def test_big_local_packets_are_queued_whole_not_cut_to_the_wires_size(closed: Bench) -> None:
     lengths: list[int] = []
 

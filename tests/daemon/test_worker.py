@@ -264,6 +264,14 @@ class Here:
         message = bytearray(data)
         return self.worker._verdicts.judge(IN, socket.htonl(self.interface), 0, message, 0, len(data))
 
+    def close(self) -> None:
+        self.control.close()
+        assert self.worker._control is not None
+        self.worker._control.close()
+        if self.worker._links is not None:
+            self.worker._links.close()
+        os.close(self.descriptor)
+
     interface = socket.if_nametoindex("lo")
 
 
@@ -274,10 +282,7 @@ def here() -> Iterator[Here]:
     gc.disable()
     yield made
     gc.enable()
-    made.control.close()
-    assert made.worker._control is not None
-    made.worker._control.close()
-    os.close(made.descriptor)
+    made.close()
 
 
 def test_neither_taking_in_a_ruleset_nor_freeing_one_holds_up_packets(here: Here, big: Ruleset) -> None:
@@ -326,6 +331,28 @@ def test_a_ruleset_that_was_refused_or_replaced_leaves_nothing(here: Here) -> No
     here.settle()
     assert [type(answer) for answer in here.heard()] == [protocol.Refused]
     assert living() == before
+
+
+def test_a_queue_that_can_not_be_read_any_more_ends_the_worker() -> None:
+    with Namespace() as space, space.entered():
+        here = Here()
+        protocol.send(here.control, protocol.Bind())
+        here.send(Ruleset("n", generation=1))
+        while here.worker._reader is None or here.busy:
+            here.worker._turn()
+        reader = here.worker._reader
+        here.heard()
+        assert reader._socket is not None
+        reader._socket.close()
+
+        with pytest.raises(SystemExit, match="4"):
+            here.worker._answer(reader)
+
+        (answer,) = here.heard()
+        assert isinstance(answer, protocol.Refused)
+        assert "neither read nor answered" in answer.why
+        reader.close()
+        here.close()
 
 
 def test_what_is_remembered_of_flows_goes_though_no_packet_comes(
