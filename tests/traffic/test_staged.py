@@ -152,7 +152,7 @@ def test_hooks_stand_while_a_staged_policy_needs_them(site: Router) -> None:
     site.start(OUTER, NORMAL)
     before = site.base_chains()
     site.change(OUTER, NORMAL, staged("tried", "outer0", **EARLY, ingress=[rule("Deny")]))
-    assert site.base_chains() == before | {"forward", "forward_pre", "pre_dnat"}
+    assert site.base_chains() == before | {"forward", "forward_pre", "pre_dnat", "pre_dnat_pre"}
 
     site.change(OUTER, NORMAL)
     assert site.base_chains() == before
