@@ -22,7 +22,7 @@ from nfq_guard.compile import compile_ruleset
 from nfq_guard.engine import Engine, Place
 from nfq_guard.engine import engine as engine_module
 from nfq_guard.engine.chain import Match
-from nfq_guard.engine.decide import NO_OPINION, forward_policy, workload_to_host
+from nfq_guard.engine.decide import NO_OPINION, forward_policy, stage_policy, workload_to_host
 from nfq_guard.engine.flowtable import FLOW_TABLE_SIZE, FlowTable, Outcome
 from nfq_guard.engine.flowtable import Part as Share
 from nfq_guard.engine.memory import Outcomes, Part
@@ -327,8 +327,7 @@ def asked(place: Place, ruleset: Ruleset, packet: Packet) -> Match:
         )
     if gate == IN and ruleset.is_workload(place.interface):
         return workload_to_host(ruleset, place.interface, packet)
-    found = ruleset.chain_for(gate.stage, place.side, place.interface)
-    return NO_OPINION if found is None else found[1].classify(packet)
+    return stage_policy(ruleset, gate.stage, place.side, place.interface, packet) or NO_OPINION
 
 
 @given(
