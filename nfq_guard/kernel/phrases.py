@@ -55,8 +55,12 @@ class Phrases:
         # Reached only while the queue's chain is empty (render_groundwork).
         self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
 
-    def _known(self, suffix: str) -> Iterator[str]:
+    def _unless_known(self, suffix: str) -> Iterator[str]:
+        """Yield what connections meet that are judged already; a new one meets two comparisons."""
         yield f"{self._stamped(Stamp.ALLOWED)} accept"
+        yield f"ct state != new jump known_{suffix}"
+
+    def _known(self, suffix: str) -> Iterator[str]:
         # Replies to what was judged, and connections that conntrack's helpers announced.
         yield "ct state established ct direction reply accept"
         yield "ct state related accept"
@@ -72,27 +76,32 @@ class Phrases:
         denied = "goto refuse" if self._plan.rejects else "drop"
         yield from lookups(way.side, {Verdict.ALLOW: f"goto stamp_{way.suffix}", Verdict.DENY: denied})
 
-    @staticmethod
-    def _failsafes(way: Way, outcome: str) -> Iterator[str]:
-        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
-            yield f"meta l4proto . th dport{address} @failsafe_{way.suffix}{ending} {outcome}"
+    def _failsafes(self, way: Way, outcome: str) -> Iterator[str]:
+        yield from self._at_failsafe_ports("dport", way, way.suffix, outcome)
 
-    @staticmethod
-    def _old_answers() -> Iterator[str]:
+    def _old_answers(self) -> Iterator[str]:
         # A session older than the guard, whose first packet since is our server's: conntrack takes
         # that for the original direction. Without these lines an SSH session that prints would hang
         # until its user types. Not a SYN: nobody opens a connection from a failsafe port. None for
         # what comes in: an answer from a failsafe port of another host proves nothing, its sender
         # chose the port.
         answer = 'tcp flags != syn / syn,ack counter name "failsafe_out" accept'
-        for ending, address in (("", ""), ("4", " . ip daddr"), ("6", " . ip6 daddr")):
-            yield f"meta l4proto . th sport{address} @failsafe_in{ending} {answer}"
+        yield from self._at_failsafe_ports("sport", OUT, "in", answer)
 
-    @staticmethod
-    def _answers(way: Way) -> Iterator[str]:
+    def _answers(self, way: Way) -> Iterator[str]:
         # No connection tells an answer from a question here: the other direction's ports do.
-        for ending, address in (("", ""), ("4", f" . ip {way.peer}"), ("6", f" . ip6 {way.peer}")):
-            yield f"meta l4proto . th sport{address} @failsafe_{way.opposite}{ending} accept"
+        yield from self._at_failsafe_ports("sport", way, way.opposite, "accept")
+
+    def _at_failsafe_ports(self, port: str, way: Way, suffix: str, outcome: str) -> Iterator[str]:
+        """Yield a line for each set of failsafes that is not empty: every new connection is looked up there."""
+        ports = self._plan.inbound if suffix == IN.suffix else self._plan.outbound
+        for ending, address, listed in (
+            ("", "", ports.anywhere),
+            ("4", f" . ip {way.peer}", ports.v4),
+            ("6", f" . ip6 {way.peer}", ports.v6),
+        ):
+            if listed:
+                yield f"meta l4proto . th {port}{address} @failsafe_{suffix}{ending} {outcome}"
 
     def _neighbors(self, outcome: str) -> Iterator[str]:
         if self._plan.allow_neighbor_discovery:

@@ -88,12 +88,14 @@ class Rules(Phrases):
         yield "unmark_in", self._unmark(self._earned_in(), self._inward("unmark", "unmark"))
         yield "stamp_in", self._stamp()
         yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "drop")
+        yield "known_in", self._known("in")
         yield "guard_in", self._guard(IN)
         yield "from_workload", self._from_workload()
         yield "classify_in", self._inward("guard_in", "from_workload")
         yield "unmark_out", self._unmark(self._earned_out(), self._outward("unmark"))
         yield "stamp_out", self._stamp(leaving=True)
         yield "answer_out", self._answer("out")
+        yield "known_out", self._known("out")
         yield "guard_out", self._guard(OUT)
         yield "classify_out", self._classify_out()
         yield "unmark_rerouted", self._unmark_rerouted()
@@ -107,6 +109,7 @@ class Rules(Phrases):
         yield "unmark_forward", self._unmark(self._earned_in(), crossing)
         yield "stamp_forward", self._stamp()
         yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
+        yield "known_forward", self._known("forward")
         yield "guard_forward", self._guard_forward()
         yield "classify_forward", self._classify_forward()
 
@@ -115,6 +118,7 @@ class Rules(Phrases):
         yield "pass_pre_dnat", self._note(Stamp.PASSED)
         yield "spare_pre_dnat", self._note(Stamp.SPARED)
         yield "answer_pre_dnat", self._answer_pre_dnat()
+        yield "known_pre_dnat", self._known("pre_dnat")
         yield "guard_pre_dnat", self._guard_pre_dnat()
         yield "classify_pre_dnat", self._classify_pre_dnat()
 
@@ -207,7 +211,7 @@ class Rules(Phrases):
 
     def _guard(self, way: Way) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
-        yield from self._known(way.suffix)
+        yield from self._unless_known(way.suffix)
         if way is IN and self._early_in:
             yield f"{self._stamped(Stamp.SPARED)} goto stamp_in"
         if way is OUT:
@@ -227,7 +231,7 @@ class Rules(Phrases):
         if self._early_in:
             # What `*` allows before DNAT does not spare the workload its action.
             yield f"{self._has(Code.SPARED)} {self._clear}"
-        yield from self._known("in")
+        yield from self._unless_known("in")
         yield f"icmpv6 type {{ {_WORKLOAD_ICMPV6} }} accept"
         if plan.workloads:
             yield f'iifname @workloads counter name "queued_in" jump {QUEUE_CHAIN}'
@@ -236,20 +240,20 @@ class Rules(Phrases):
 
     def _guard_forward(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_forward"
-        yield from self._known("forward")
+        yield from self._unless_known("forward")
         if self._early_in:
             yield f"{self._stamped(Stamp.SPARED)} {self._put(Code.SPARED)}"
         yield from self._ask("forward")
 
     def _guard_rerouted(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_rerouted"
-        yield from self._known("out")
+        yield from self._unless_known("out")
         yield from self._failsafes(OUT, 'counter name "failsafe_out" goto stamp_out')
         yield from self._ask("out")
 
     def _guard_pre_dnat(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_pre_dnat"
-        yield from self._known("pre_dnat")
+        yield from self._unless_known("pre_dnat")
         yield f"{self._judged_before_nat()} accept"
         yield from self._failsafes(IN, "goto pass_pre_dnat")
         yield from self._neighbors("accept")

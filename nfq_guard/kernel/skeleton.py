@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nfq_guard.kernel.plan import KernelPlan
     from nfq_guard.kernel.text import Set
 
-SKELETON = 4
+SKELETON = 5
 """Version of the base chains and of the declarations of sets and counters. A table with
 another version is replaced, not reloaded: raise it with every change to those."""
 

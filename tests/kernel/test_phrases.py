@@ -8,9 +8,21 @@ import pytest
 
 from nfq_guard.kernel.marks import Code, Stamp
 from nfq_guard.kernel.phrases import IN, OUT, Phrases
-from nfq_guard.kernel.plan import EstablishedFlows, FailMode, KernelPlan, KernelSettings
+from nfq_guard.kernel.plan import (
+    EstablishedFlows,
+    FailMode,
+    FailsafePorts,
+    KernelPlan,
+    KernelSettings,
+    PortSpan,
+)
 
 PLAN = KernelPlan(2, ("eth0",))
+FAILSAFE = replace(
+    PLAN,
+    inbound=FailsafePorts(((6, 22),), v4=(PortSpan(6, 80, 1, 2),)),
+    outbound=FailsafePorts(v6=(PortSpan(6, 53, 1, 2),)),
+)
 
 
 def phrases(settings: KernelSettings = KernelSettings(), plan: KernelPlan = PLAN) -> Phrases:  # noqa: B008 - frozen
@@ -18,16 +30,30 @@ def phrases(settings: KernelSettings = KernelSettings(), plan: KernelPlan = PLAN
 
 
 def test_a_failsafe_port_is_one_of_the_peer_in_each_direction() -> None:
-    inward, outward = list(Phrases._failsafes(IN, "accept")), list(Phrases._failsafes(OUT, "accept"))
+    said = phrases(plan=FAILSAFE)
 
-    assert [line.count("@failsafe_in") for line in inward] == [1, 1, 1]
-    assert [word in line for word, line in zip(("th dport", "ip saddr", "ip6 saddr"), inward, strict=True)]
-    assert "ip daddr @failsafe_out4 accept" in outward[1]
+    assert list(said._failsafes(IN, "accept")) == [
+        "meta l4proto . th dport @failsafe_in accept",
+        "meta l4proto . th dport . ip saddr @failsafe_in4 accept",
+    ]
+    assert list(said._failsafes(OUT, "accept")) == [
+        "meta l4proto . th dport . ip6 daddr @failsafe_out6 accept"
+    ]
 
 
 def test_an_answer_is_known_by_the_other_directions_ports() -> None:
-    assert next(iter(Phrases._answers(IN))) == "meta l4proto . th sport @failsafe_out accept"
-    assert next(iter(Phrases._answers(OUT))) == "meta l4proto . th sport @failsafe_in accept"
+    said = phrases(plan=FAILSAFE)
+
+    assert list(said._answers(IN)) == ["meta l4proto . th sport . ip6 saddr @failsafe_out6 accept"]
+    assert next(said._answers(OUT)) == "meta l4proto . th sport @failsafe_in accept"
+    assert [line.split(" tcp ")[0] for line in said._old_answers()] == [
+        "meta l4proto . th sport @failsafe_in",
+        "meta l4proto . th sport . ip daddr @failsafe_in4",
+    ]
+
+
+def test_a_new_connection_is_spared_what_older_ones_meet() -> None:
+    assert list(phrases()._unless_known("in"))[1:] == ["ct state != new jump known_in"]
 
 
 @pytest.mark.parametrize(("mode", "last"), [(FailMode.CLOSED, "drop"), (FailMode.OPEN, "accept")])

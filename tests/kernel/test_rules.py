@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nfq_guard.kernel.plan import Guarded, KernelPlan, KernelSettings, QueueTarget, Section, Watched
+from nfq_guard.kernel.plan import (
+    FailsafePorts,
+    Guarded,
+    KernelPlan,
+    KernelSettings,
+    QueueTarget,
+    Section,
+    Watched,
+)
 from nfq_guard.kernel.rules import Rules
 
 PLAN = KernelPlan(1, ("eth0",), workload_prefixes=("cali",))
@@ -79,7 +87,15 @@ def test_forwarded_packets_have_neither_failsafes_nor_neighbor_discovery() -> No
 
 
 def test_failsafes_ahead_of_nat_end_their_stage_and_no_other() -> None:
-    plan = replace(PLAN, pre_dnat=Guarded(("eth0",)), untracked_in=("eth0",), untracked_out=("eth0",))
+    failsafe = FailsafePorts(((6, 22),))
+    plan = replace(
+        PLAN,
+        pre_dnat=Guarded(("eth0",)),
+        untracked_in=("eth0",),
+        untracked_out=("eth0",),
+        inbound=failsafe,
+        outbound=failsafe,
+    )
     for section, chain, end in (
         (Section.PRE_DNAT, "guard_pre_dnat", " goto pass_pre_dnat"),
         (Section.UNTRACKED_IN, "guard_untracked_in", " accept"),
