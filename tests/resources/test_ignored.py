@@ -18,7 +18,6 @@ def test_a_setting_is_told_where_it_stands_and_only_with_a_value_that_surprises(
     assert list(ignored_settings(quiet)) == []
     assert [path for path, _ in ignored_settings(loud)] == [
         "spec.ipv6Support",
-        "spec.logPrefix",
         'metadata.annotations["config.projectcalico.org/LogPrefix"]',
     ]
     assert all(message.startswith("has no effect here: ") for _, message in ignored_settings(loud))
