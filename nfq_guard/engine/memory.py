@@ -162,9 +162,8 @@ def remember(chain: Chain, prepare: Callable[[Match, bool], Outcome], limit: int
 
     `limit`: classes of packets that each slice remembers, and values of each field, up to VALUES.
     """
-    by_line: dict[int, Outcome] = {}
 
-    def work_out(piece: Slice, number: int) -> Outcome:
+    def work_out(piece: Slice, by_line: dict[int, Outcome], number: int) -> Outcome:
         key = _classes(piece, number)
         line = piece.first(key)
         outcome = by_line.get(line)
@@ -176,7 +175,9 @@ def remember(chain: Chain, prepare: Callable[[Match, bool], Outcome], limit: int
         return by_line.setdefault(line, prepare(settled, not piece.asks_fourth(line)))
 
     def make(piece: Slice, kind: int) -> Part[Outcome]:
-        outcomes = Outcomes(partial(work_out, piece), limit)
+        # Of this slice alone: in another, a source port may decide who comes as far as the same line.
+        by_line: dict[int, Outcome] = {}
+        outcomes = Outcomes(partial(work_out, piece, by_line), limit)
         source, destination, third, fourth = (
             None
             if len(axis.members) == 1

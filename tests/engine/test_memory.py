@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nfq_guard.engine import memory as memory_module
 from nfq_guard.engine.axis import Axis
-from nfq_guard.engine.chain import Chain, Criteria, FlatRule, Match, Step
+from nfq_guard.engine.chain import ANYTHING, PORTED, Chain, Criteria, FlatRule, Match, Step
 from nfq_guard.engine.memory import Outcomes, Seen, grown, remember
 from nfq_guard.model.addresses import LAST_ADDRESS, Intervals
 from nfq_guard.model.flow import ABSENT, ICMP_OF_FAMILY, TCP, UDP, Packet
@@ -49,6 +49,38 @@ def test_one_outcome_is_made_for_all_packets_that_a_line_is_the_first_to_accept(
     assert asked(memory, Packet(4, TCP, 25, 2, 1, 80)) == Match(LAST.decision)
 
     assert made == [Match(ALLOW), Match(LAST.decision)]
+
+
+@given(
+    chain=chains(),
+    flow=st.lists(packets.map(with_its_own_fields), min_size=1, max_size=20),
+    ports=st.lists(st.integers(0, 65_535), min_size=1, max_size=10),
+)
+def test_what_is_said_to_hold_for_every_source_port_does(
+    chain: Chain, flow: list[Packet], ports: list[int]
+) -> None:
+    memory = remember(chain, lambda match, by_tuple: (match, by_tuple), 1000)
+
+    for packet in flow:
+        part = memory[packet.family][packet.protocol]
+        match, by_tuple = part.outcomes[part.number(packet)]
+        if by_tuple and packet.protocol in PORTED:
+            assert {chain.classify(packet._replace(sport=port)) for port in ports} == {match}
+
+
+def test_a_line_that_one_protocol_reaches_whatever_its_source_port_is_asked_about_by_another() -> None:
+    low = {4: Criteria(protocol=Intervals(((TCP, TCP),)), sport=Intervals(((2, 1024),)))}
+    chain = Chain([FlatRule(Step.DECIDE, low, LAST.decision), FlatRule(Step.DECIDE, ANYTHING, ALLOW), LAST])
+    memory = remember(chain, lambda _, by_tuple: by_tuple, 1000)
+
+    said = {
+        protocol: memory[4][protocol].outcomes[
+            memory[4][protocol].number(Packet(4, protocol, 1, 2, 40_000, 80))
+        ]
+        for protocol in (UDP, TCP)
+    }
+
+    assert said == {UDP: True, TCP: False}
 
 
 def test_a_field_that_no_line_looks_at_is_not_remembered() -> None:

@@ -100,9 +100,7 @@ def test_every_variant_is_measured_and_the_result_is_told_in_three_ways(tmp_path
         )
         assert 0.01 < found["stream", variant]["values"]["gbit"] < 1000
     assert (
-        5
-        < found["memory", "cold"]["values"]["worker_pss"]
-        < found["memory", "cold"]["values"]["worker_rss"]
+        5 < found["memory", "cold"]["values"]["worker_pss"] < found["memory", "cold"]["values"]["worker_rss"]
     )
     assert found["memory", "none"]["values"] == {}
     assert run["machine"]["kernel"] == os.uname().release

@@ -107,8 +107,13 @@ def test_a_change_of_policy_is_asked_about_at_once(ends: tuple[End, End], tmp_pa
             "{action: Deny, protocol: TCP, source: {ports: [7]}}",
             tcp(80),
         ),
+        ("{action: Deny, protocol: TCP, source: {ports: [7]}}", "{action: Allow}"),
     ],
-    ids=["a Log rule on the way", "a rule about source ports on the way"],
+    ids=[
+        "a Log rule on the way",
+        "a rule about source ports on the way",
+        "one that other protocols do not meet",
+    ],
 )
 def test_what_depends_on_more_than_the_tuple_is_asked_about_each_time(
     ends: tuple[End, End], tmp_path: Path, rules: tuple[str, ...]
@@ -118,6 +123,10 @@ def test_what_depends_on_more_than_the_tuple_is_asked_about_each_time(
         daemon.write(documents(endpoint(), policy(*rules)))
         daemon.start()
         server = Server(guarded.namespace, 80)
+        kind, where = address(guarded, 80)
+        with peer.namespace.socket(kind, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", where)
+        until(lambda: judged(daemon) > 0, "the datagram is judged")
         before = judged(daemon)
 
         for _ in range(10):
