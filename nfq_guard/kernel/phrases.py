@@ -55,9 +55,15 @@ class Phrases:
         # Reached only while the queue's chain is empty (render_groundwork).
         self._unqueued = "accept" if settings.fail_mode is FailMode.OPEN else "drop"
 
-    def _unless_known(self, suffix: str) -> Iterator[str]:
-        """Yield what connections meet that are judged already; a new one meets two comparisons."""
-        yield f"{self._stamped(Stamp.ALLOWED)} accept"
+    def _unless_known(self, suffix: str, *, anywhere: bool = True) -> Iterator[str]:
+        """Yield what connections meet that are judged already; a new one meets two comparisons.
+
+        While nobody has replied, whoever knows a flow's addresses and ports may send packets of it by any
+        interface: what another endpoint's policy said is no evidence then. Behind a reply it is, as in Calico.
+        `anywhere`: an endpoint that is alone may have said it here.
+        """
+        alone = anywhere and not self._plan.several
+        yield f"{'' if alone else 'ct state != new '}{self._stamped(Stamp.ALLOWED)} accept"
         yield f"ct state != new jump known_{suffix}"
 
     def _known(self, suffix: str) -> Iterator[str]:
@@ -121,6 +127,7 @@ class Phrases:
         return replaced("ct mark", self._settings.connection_mark.mask, self._stamp_value(stamp))
 
     def _judged_before_nat(self, *, negated: bool = False) -> str:
+        """Return by what a connection is known that the stage before NAT has judged."""
         values = ", ".join(f"{self._stamp_value(stamp):#010x}" for stamp in (Stamp.PASSED, Stamp.SPARED))
         mask = self._settings.connection_mark.mask
         return f"ct mark & {mask:#010x} {'!=' if negated else '=='} {{ {values} }}"

@@ -193,6 +193,9 @@ class KernelPlan:
     """Where forwarded packets are asked about by the interface that they came in by."""
     forward_out: Guarded = Guarded()
     watched: Watched = Watched()
+    several: bool = False
+    """What is said of a flow may depend on the interface that it comes by: more than one endpoint governs,
+    or workloads may reach the host."""
 
     @property
     def sections(self) -> frozenset[Section]:
@@ -227,6 +230,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
     """
     prefixes = _widest(ruleset.workload_prefixes)
     interfaces, workloads = tuple(sorted(ruleset.by_interface)), tuple(sorted(ruleset.workloads))
+    drop_to_host = ruleset.endpoint_to_host is HostAction.DROP
     problems = [
         *(_bad_name(name, "interface name") for name in interfaces if not valid_interface(name)),
         *(_bad_name(name, "workload prefix") for name in prefixes if not valid_interface(name)),
@@ -238,6 +242,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
         generation=generation,
         interfaces=interfaces,
         wildcard=ruleset.wildcard is not None,
+        several=len(ruleset.endpoints) > 1 or bool(workloads) or not drop_to_host,
         workload_prefixes=prefixes,
         inbound=FailsafePorts.of(ruleset.failsafe_inbound),
         outbound=FailsafePorts.of(ruleset.failsafe_outbound),
@@ -245,7 +250,7 @@ def plan_for(ruleset: Ruleset, generation: int) -> KernelPlan:
         allow_neighbor_discovery=ruleset.options.allow_neighbor_discovery,
         rejects=ruleset.options.deny_action is DenyAction.REJECT,
         workloads=workloads,
-        drop_to_host=ruleset.endpoint_to_host is HostAction.DROP,
+        drop_to_host=drop_to_host,
         untracked_in=_guarded(ruleset, Stage.UNTRACKED, Side.INGRESS).interfaces,
         untracked_out=_guarded(ruleset, Stage.UNTRACKED, Side.EGRESS).interfaces,
         pre_dnat=_guarded(ruleset, Stage.PRE_DNAT, Side.INGRESS),

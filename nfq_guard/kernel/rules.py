@@ -213,7 +213,7 @@ class Rules(Phrases):
         yield f"{self._codes()} != 0x00000000 goto answer_{way.suffix}"
         yield from self._unless_known(way.suffix)
         if way is IN and self._early_in:
-            yield f"{self._stamped(Stamp.SPARED)} goto stamp_in"
+            yield from self._spared("goto stamp_in")
         if way is OUT:
             # Judged behind routing, by the interface that it leaves by.
             yield f"{_SENT_ELSEWHERE} accept"
@@ -231,7 +231,7 @@ class Rules(Phrases):
         if self._early_in:
             # What `*` allows before DNAT does not spare the workload its action.
             yield f"{self._has(Code.SPARED)} {self._clear}"
-        yield from self._unless_known("in")
+        yield from self._unless_known("in", anywhere=False)
         yield f"icmpv6 type {{ {_WORKLOAD_ICMPV6} }} accept"
         if plan.workloads:
             yield f'iifname @workloads counter name "queued_in" jump {QUEUE_CHAIN}'
@@ -242,8 +242,17 @@ class Rules(Phrases):
         yield f"{self._codes()} != 0x00000000 goto answer_forward"
         yield from self._unless_known("forward")
         if self._early_in:
-            yield f"{self._stamped(Stamp.SPARED)} {self._put(Code.SPARED)}"
+            yield from self._spared(self._put(Code.SPARED))
         yield from self._ask("forward")
+
+    def _spared(self, outcome: str) -> Iterator[str]:
+        """Yield what becomes of packets that the stage before NAT allows, by the interfaces at which it was asked."""
+        where = [""]
+        if self._plan.several:
+            where = [ways.guarded_before_nat(self._plan)] if self._plan.pre_dnat else []
+            # What came by loopback has a connection since it went out, and is in no other way untracked.
+            where += ['iifname "lo" '] if "lo" in self._plan.untracked_in else []
+        yield from (f"{one}{self._stamped(Stamp.SPARED)} {outcome}" for one in where)
 
     def _guard_rerouted(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_rerouted"
@@ -254,7 +263,8 @@ class Rules(Phrases):
     def _guard_pre_dnat(self) -> Iterator[str]:
         yield f"{self._codes()} != 0x00000000 goto answer_pre_dnat"
         yield from self._unless_known("pre_dnat")
-        yield f"{self._judged_before_nat()} accept"
+        replied = "ct state != new " if self._plan.several else ""
+        yield f"{replied}{self._judged_before_nat()} accept"
         yield from self._failsafes(IN, "goto pass_pre_dnat")
         yield from self._neighbors("accept")
         yield from self._ask("pre_dnat")

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
-from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, Options, Pending, Ruleset
+from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Pending, Ruleset
 from nfq_guard.kernel.plan import (
     FailsafePorts,
     Guarded,
@@ -169,3 +169,13 @@ def test_a_section_stands_for_what_is_only_watched() -> None:
         if Section.FORWARD in KernelPlan(1, watched=where).sections
     }
     assert needs_forward == {Section.FORWARD, Section.PRE_DNAT, Section.UNTRACKED_IN}
+
+
+def test_a_flow_may_mean_something_else_elsewhere_unless_one_endpoint_is_alone() -> None:
+    other = GuardedEndpoint("other", {})
+
+    assert not plan_for(Ruleset("node", {"eth0": ENDPOINT, "eth1": ENDPOINT}), 1).several
+    assert plan_for(Ruleset("node", {"eth0": ENDPOINT, "eth1": other}), 1).several
+    assert plan_for(Ruleset("node", {"eth0": ENDPOINT}, wildcard=other), 1).several
+    assert plan_for(Ruleset("node", {"eth0": ENDPOINT}, workloads={"cali1": other}), 1).several
+    assert plan_for(Ruleset("node", {"eth0": ENDPOINT}, endpoint_to_host=HostAction.ACCEPT), 1).several

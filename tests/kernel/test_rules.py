@@ -106,6 +106,30 @@ def test_failsafes_ahead_of_nat_end_their_stage_and_no_other() -> None:
         assert all(line.endswith(end) for line in failsafes)
 
 
+def test_where_endpoints_differ_a_stamp_is_evidence_behind_a_reply_only() -> None:
+    stamped = "ct mark & 0xf0000000 == 0x10000000 accept"
+    plan = replace(PLAN, pre_dnat=Guarded(("eth0",)), forward_in=Guarded(("eth0",)))
+    for section, chain in (
+        (Section.LOCAL, "guard_in"),
+        (Section.LOCAL, "guard_out"),
+        (Section.LOCAL, "guard_rerouted"),
+        (Section.FORWARD, "guard_forward"),
+        (Section.PRE_DNAT, "guard_pre_dnat"),
+    ):
+        assert stamped in lines(plan, section, chain)
+        assert f"ct state != new {stamped}" in lines(replace(plan, several=True), section, chain)
+        assert stamped not in lines(replace(plan, several=True), section, chain)
+    assert f"ct state != new {stamped}" in lines(plan, Section.LOCAL, "from_workload")
+
+
+def test_where_endpoints_differ_what_was_said_before_nat_counts_at_its_interfaces() -> None:
+    spared = "ct mark & 0xf0000000 == 0xb0000000 goto stamp_in"
+    plan = replace(PLAN, pre_dnat=Guarded(("eth0",)), untracked_in=("eth1", "lo"))
+    assert spared in lines(plan, Section.LOCAL, "guard_in")
+    found = [line for line in lines(replace(plan, several=True), Section.LOCAL, "guard_in") if spared in line]
+    assert found == [f"iifname @before_nat {spared}", f'iifname "lo" {spared}']
+
+
 SPARED = "meta mark & 0x00003000 == 0x00003000"
 WATCHED = replace(
     PLAN,
