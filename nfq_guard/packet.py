@@ -41,9 +41,13 @@ _IPV4_HEADER = 20
 PLAIN_IPV4 = 0x45
 """Version 4, no options."""
 PORTED_IPV4_LENGTH = _IPV4_HEADER + 4
-WHOLE_LENGTH = {protocol: _IPV4_HEADER + length for protocol, length in _PORT_HEADER_LENGTH.items()}
-NEVER = 1 << 17
+_NEVER = 1 << 17
 """Longer than any packet."""
+WHOLE_LENGTH = tuple(
+    _IPV4_HEADER + _PORT_HEADER_LENGTH[protocol] if protocol in _PORT_HEADER_LENGTH else _NEVER
+    for protocol in range(256)
+)
+"""By protocol, of an IPv4 packet without options that has its whole transport header; longer than any for others."""
 FRAGMENTED = 0x3FFF
 """More fragments, or an offset."""
 _IPV6_HEADER = 40
@@ -86,7 +90,7 @@ def parse(data: Data, at: int = 0, end: int | None = None) -> Packet | Unparsabl
     if length >= PORTED_IPV4_LENGTH:
         # Nearly all packets there are: with ports, whole, without IP options.
         first, total, fragment, protocol, src, dst, sport, dport = PORTED_IPV4(data, at)
-        needed = WHOLE_LENGTH.get(protocol, NEVER)
+        needed = WHOLE_LENGTH[protocol]
         if first == PLAIN_IPV4 and total >= needed <= length and not fragment & FRAGMENTED:
             return _new(Packet, (4, protocol, src, dst, sport, dport, ABSENT, ABSENT))
     if at >= end:
@@ -104,6 +108,9 @@ def _parse_ipv4(data: Data, at: int, end: int) -> Packet | Unparsable:
         return _UNPARSABLE[UnparsableReason.BAD_IP_HEADER]
     first, total, fragment, protocol, src, dst = _IPV4(data, at)
     header = (first & 15) * 4
+    # A packet that is too long to say so, not yet cut by segmentation offload: only the data bounds it. From the
+    # wire the kernel takes no such packet.
+    total = total or end - at
     if header < _IPV4_HEADER or total < header or end - at < header:
         return _UNPARSABLE[UnparsableReason.BAD_IP_HEADER]
     offset = fragment & _OFFSET_MASK

@@ -152,6 +152,12 @@ def test_every_reason_has_a_case() -> None:
     assert found == {*UnparsableReason} - {UnparsableReason.UNKNOWN_INTERFACE}
 
 
+def test_a_packet_too_long_to_say_its_length_is_bounded_by_its_data() -> None:
+    packet = parse(ipv4(6, TCP_HEADER, total=0))
+    assert isinstance(packet, Packet)
+    assert packet == parse(ipv4(6, TCP_HEADER))
+
+
 def test_a_jumbogram_is_bounded_by_its_data() -> None:
     packet = bytearray(ipv6(6, TCP_HEADER))
     packet[4:6] = b"\x00\x00"

@@ -62,10 +62,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ALLOW", "DENY", "PASS", "REJECT", "UNJUDGED", "Judge", "QueueReader", "number_of"]
 
-Judge = Callable[[Gate, int, int, bytearray, int, int], int]
-"""(where it is asked, interface in, interface out, message, start, end) -> answer. The packet's
-beginning, from its IP header on, is in the message, which is good until the answer; interface
-numbers are as the kernel writes them: `number_of` reads them."""
+Ask = Callable[[bytearray, int, int], int]
+"""(message, start, end) -> answer. The packet's beginning, from its IP header on, is in the message, which
+is good until the answer."""
+Judge = Callable[[Gate, int, int], Ask]
+"""(where it is asked, interface in, interface out) -> what is asked about packets of that place, until `run`
+comes back. Interface numbers are as the kernel writes them: `number_of` reads them."""
 
 MAX_LENGTH = 4096
 """Packets that may wait. At 20,000 verdicts a second the last of them waits 0.2 s."""
@@ -94,33 +96,48 @@ _ACK_TIMEOUT_MS = 5000
 _RECEIVE = 65536
 _LONGEST_RUN = 64
 """Packets that one answer may be for: they wait for each other, a few microseconds apiece."""
-_ANSWERS = 256
-"""Different answers that are kept ready: marks that others put on packets make many."""
+_MARKS = 256
+"""For which answers are kept ready at each gate: others may put any on packets."""
+
+
+class _Answers(dict[int, Answer]):
+    """What the kernel is told for each answer to packets of one gate and mark, made when it is first given."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[int], Answer]) -> None:
+        """Start empty."""
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, told: int) -> Answer:
+        """Make one."""
+        answer = self[told] = self._make(told)
+        return answer
 
 
 class _Door:
     """A gate, and what the kernel is told for each answer there."""
 
-    __slots__ = ("answers", "gate", "outcomes")
+    __slots__ = ("gate", "marks", "outcomes")
 
     def __init__(self, hook: int, code: Code) -> None:
         self.gate = GATES[hook, code]
         self.outcomes = {answer: outcome(hook, code, answer) for answer in ANSWERS}
-        self.answers: dict[tuple[int, int], Answer] = {}
-        """By what the judge says and the packet's mark."""
+        self.marks: dict[int, _Answers] = {}
+        """By the packet's mark."""
 
 
 _DROP = Outcome(Verb.DROP)
 _NOWHERE = _Door(LOCAL_OUT, Code.NONE)
 """Stands for a packet that no rule of ours can have queued: never judged, the fail mode decides."""
-_HOOK_BITS = 3
 
 
 class QueueReader:
     """Binds a queue and puts its packets to a judge. Single-threaded; poll `fileno()`.
 
-    `judge` returns one of kernel/gates.py's answers. If it raises, the packet gets what the fail
-    mode says, and `run` passes the exception on.
+    What `judge` says is asked about packets returns one of kernel/gates.py's answers. If either raises,
+    the packet gets what the fail mode says, and `run` passes the exception on.
     """
 
     def __init__(
@@ -138,14 +155,11 @@ class QueueReader:
         mark = settings.packet_mark
         self._codes = mark.codes
         self._ours = mark.mask
-        self._doors = {hook | mark.value(code) << _HOOK_BITS: _Door(hook, code) for hook, code in GATES}
-        self._unmarked = [
-            self._doors.get(hook, _NOWHERE) if hook < 1 << _HOOK_BITS else _NOWHERE for hook in range(256)
-        ]
-        """By hook: of packets that carry no mark."""
+        self._doors = {(hook, mark.value(code)): _Door(hook, code) for hook, code in GATES}
         self._marks = {code: mark.value(code) for code in Code}
         self._open = settings.fail_mode is FailMode.OPEN
-        self._unjudged = UNJUDGED if self._open else DENY
+        self._unjudged = unjudged = UNJUDGED if self._open else DENY
+        self._unasked: Ask = lambda _message, _at, _end: unjudged
         self._answers: dict[tuple[Verb, int | None], Answer] = {}
         self._message = bytearray(_RECEIVE)
         self.last: tuple[Gate, int, int, bytearray, int, int] | None = None
@@ -177,13 +191,13 @@ class QueueReader:
         assert self._socket is not None, "bound"  # noqa: S101
         receive, send = self._socket.recv_into, self._socket.send
         message, judge = self._message, self._judge
-        none = self._unmarked
         until = monotonic() + _TURN_SECONDS
         judged = count = ident = 0
         longest = 1
-        door, inward, outward, at, end = _NOWHERE, 0, 0, 0, 0
-        before, entered, marked = -1, _NOWHERE, 0
-        """What the packet before was told, where it came from, and its mark: most are alike."""
+        door, inward, outward, mark, at, end = _NOWHERE, 0, 0, 0, 0, 0
+        ask, answers = self._unasked, self._answers_at(door, mark)
+        came, entered = -1, -1
+        """Hook and interface of the packet before, if it was an inward one without a mark: most are alike."""
         answer: Answer | None = None
         try:
             while judged < budget and (count or not judged or monotonic() < until):
@@ -196,33 +210,36 @@ class QueueReader:
                         # Packets were dropped, and counted: /proc/net/netfilter/nfnetlink_queue.
                         continue
                     raise
-                kind, following, hook, first, inward, second, third, size, last = INWARD(message)
-                if (
+                kind, following, hook, first, number, second, third, size, last = INWARD(message)
+                alike = (
                     first == INDEV_WORD
                     and second == HARDWARE_WORD
                     and third == INFO_WORD
                     and last == PAYLOAD
                     and kind == PACKET
                     and length >= INWARD_LENGTH
-                ):
-                    door, outward, mark = none[hook], 0, 0
+                )
+                if alike:
                     at, end = INWARD_LENGTH, INWARD_LENGTH - 4 + size
                 else:
                     arrival = read(message, length)
                     if arrival is None:
                         continue
-                    following, hook, inward, outward, mark, at, end = arrival
-                    door = self._doors.get(hook | (mark & self._codes) << _HOOK_BITS, _NOWHERE)
+                    following, hook, number, leaving, marked, at, end = arrival
                 judged += 1
                 # A packet without a verdict would wait for ever: whatever goes wrong, it gets one.
                 told = self._unjudged
                 try:
-                    if door is not _NOWHERE:
-                        told = judge(door.gate, inward, outward, message, at, end)
+                    if not alike or hook != came or number != entered:
+                        came, entered = (hook, number) if alike else (-1, -1)
+                        inward, outward, mark = (number, 0, 0) if alike else (number, leaving, marked)
+                        door = self._doors.get((hook, mark & self._codes), _NOWHERE)
+                        answers, ask = self._answers_at(door, mark), self._unasked
+                        if door is not _NOWHERE:
+                            ask = judge(door.gate, inward, outward)
+                    told = ask(message, at, end)
                 finally:
-                    if told != before or door is not entered or mark != marked:
-                        verdict = door.answers.get((told, mark)) or self._answer(door, told, mark)
-                        before, entered, marked = told, door, mark
+                    verdict = answers[told]
                     if verdict is not answer and count:
                         assert answer is not None, "of those that wait"  # noqa: S101
                         send(answer.to(ident, count))
@@ -241,18 +258,26 @@ class QueueReader:
             )
         return judged
 
-    def _answer(self, door: _Door, told: int, mark: int) -> Answer:
-        """Make an answer; the same one for the same packets, so that they may have it together."""
-        verb, code = door.outcomes.get(told, _DROP)
-        put = None if code is None else mark & ~self._ours | self._marks[code]
-        if len(door.answers) >= _ANSWERS:
-            door.answers.clear()
-        answer = self._answers.get((verb, put))
+    def _answers_at(self, door: _Door, mark: int) -> _Answers:
+        """Return the answers to packets with this mark."""
+        answers = door.marks.get(mark)
+        if answers is None:
+            if len(door.marks) >= _MARKS:
+                door.marks.clear()
+            answers = door.marks[mark] = _Answers(
+                lambda told: self._answer(door.outcomes.get(told, _DROP), mark)
+            )
+        return answers
+
+    def _answer(self, outcome: Outcome, mark: int) -> Answer:
+        """Make an answer; the same one for the same message, so that packets may have it together."""
+        put = None if outcome.code is None else mark & ~self._ours | self._marks[outcome.code]
+        key = outcome.verb, put
+        answer = self._answers.get(key)
         if answer is None:
-            if len(self._answers) >= _ANSWERS:
+            if len(self._answers) >= _MARKS:
                 self._answers.clear()
-            answer = self._answers[verb, put] = Answer(self._number, _VERDICTS[verb], put)
-        door.answers[told, mark] = answer
+            answer = self._answers[key] = Answer(self._number, _VERDICTS[outcome.verb], put)
         return answer
 
     def close(self) -> None:

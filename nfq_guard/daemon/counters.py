@@ -32,8 +32,6 @@ LATENCY_BOUNDS_NS = tuple(
     int(microseconds * 1000) for microseconds in (2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20000, 100000)
 )
 """Upper bounds of the decision latency buckets; one more bucket takes the rest."""
-SAMPLED = 8
-"""A worker times one packet in so many: two clock readings cost a tenth of a verdict."""
 
 
 class Word(IntEnum):

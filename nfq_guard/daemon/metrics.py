@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from nfq_guard import __version__
-from nfq_guard.daemon.counters import LATENCY_BOUNDS_NS, SAMPLED, VerdictLabels, Word
+from nfq_guard.daemon.counters import LATENCY_BOUNDS_NS, VerdictLabels, Word
 from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, StagedKey
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class GuardCollector(Collector):
         bounds = [f"{bound / _NS:.6g}" for bound in LATENCY_BOUNDS_NS] + ["+Inf"]
         family = HistogramMetricFamily(
             "nfq_guard_decision_seconds",
-            f"Time to judge a packet in the worker, without its wait in the queue; one packet in {SAMPLED} is timed.",
+            "Time to judge a packet in the worker, without its wait in the queue; of packets that come together, "
+            "the first is timed.",
         )
         buckets = list(zip(bounds, map(float, accumulate(latency.counts)), strict=True))
         family.add_metric((), buckets, latency.sum_ns / _NS)

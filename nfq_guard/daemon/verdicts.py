@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from nfq_guard.adapters.nfqueue import COPY_RANGE
 from nfq_guard.daemon.counters import (
     LATENCY_BASE,
     LATENCY_BOUNDS_NS,
     POLICY_BASE,
-    SAMPLED,
     UNPARSABLE_WORD,
     VERDICT_WORD,
     Word,
 )
 from nfq_guard.engine.chain import PORTED
-from nfq_guard.engine.engine import WAYS, Engine
+from nfq_guard.engine.engine import TRIM_PACKETS, WAYS, Engine, Place
 from nfq_guard.engine.flowtable import Outcome
 from nfq_guard.engine.ruleset import DenyAction
 from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT, UNJUDGED
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nfq_guard.engine.chain import Match
-    from nfq_guard.engine.engine import Place
     from nfq_guard.engine.ruleset import Ruleset
     from nfq_guard.model.decision import Decision, RuleRef
     from nfq_guard.model.flow import Gate
     from nfq_guard.packet import Data
 
     Ask = Callable[[Data, int, int], Outcome | Unparsable]
+    Answerer = Callable[[Data, int, int], int]
     LogRule = Callable[[RuleRef, Place, bytes], None]
     LogFault = Callable[[str], None]
 
@@ -80,24 +81,22 @@ class Verdicts:
         self._rejects = False
         self._slots: tuple[int, ...] = ()
         """Of each counter of the ruleset; -1: not counted."""
-        self._asks: dict[tuple[int, int, int], tuple[Ask, Place]] = {}
+        self._asks: dict[tuple[int, int, int], Answerer] = {}
         """By identity of the gate (constants of kernel/gates.py) and interface numbers."""
-        self._gate: Gate | None = None
-        """Of the packet before, as the next three: most come from one place."""
-        self._inward = self._outward = 0
-        self._here: Place | None = None
-        self._ask: Ask = _nobody
+        self._met: list[Outcome] = []
+        """Of the packets judged since the shared words were last written."""
+        self._judged = 0
+        """Packets that this engine judged."""
+        self._untrimmed = 0
+        """Packets since the engine's memory was looked at."""
         self._hits, self._misses = words[Word.FLOW_HITS], words[Word.FLOW_MISSES]
         """Of the engines before this one."""
-        self._judged = -1
-        self._told = self._first = -1
-        """Packets judged, those that the shared words count, and those before this engine."""
 
     def install(self, ruleset: Ruleset, slots: tuple[int, ...]) -> None:
         """Judge by this from the next packet on; nothing is remembered of the packets before."""
         self.publish(0.0)
         self._hits, self._misses = self._words[Word.FLOW_HITS], self._words[Word.FLOW_MISSES]
-        self._first = self._judged
+        self._judged = 0
         self._slots = slots
         self._rejects = ruleset.options.deny_action is DenyAction.REJECT
         self.forget_interfaces()
@@ -106,14 +105,22 @@ class Verdicts:
         self.publish(0.0)
 
     def publish(self, now: float) -> None:
-        """Write what is not written for each packet; `now` in seconds of a clock that does not go back."""
-        words, engine = self._words, self._engine
-        words[Word.PACKETS] += self._judged - self._told
-        self._told = self._judged
+        """Write what was counted; `now` in seconds of a clock that does not go back."""
+        words, engine, met = self._words, self._engine, self._met
+        if met:
+            self._judged += len(met)
+            self._untrimmed += len(met)
+            words[Word.PACKETS] += len(met)
+            for outcome, times in Counter(met).items():
+                for word in outcome.words:
+                    words[word] += times
+            met.clear()
         if engine is not None:
+            if self._untrimmed >= TRIM_PACKETS and not engine.trim():
+                self._untrimmed = 0
             engine.table.age(now)
             words[Word.FLOW_HITS] = self._hits + engine.table.hits
-            words[Word.FLOW_MISSES] = self._misses + self._judged - self._first - engine.table.hits
+            words[Word.FLOW_MISSES] = self._misses + self._judged - engine.table.hits
             words[Word.FLOW_ENTRIES] = engine.table.entries
 
     def remembered(self) -> list[dict[Any, Any]]:
@@ -123,55 +130,66 @@ class Verdicts:
     def forget_interfaces(self) -> None:
         """Ask anew what interfaces are called: one came, went or has another name."""
         self._asks.clear()
-        # Nor may what the packet before was asked of keep an engine that is gone.
-        self._gate = self._here = None
-        self._ask = _nobody
 
-    def judge(self, gate: Gate, inward: int, outward: int, message: Data, at: int, end: int) -> int:
-        """Return the answer to the kernel about the packet in `message[at:end]`. Never raises.
+    def judge(self, gate: Gate, inward: int, outward: int) -> Answerer:
+        """Return what answers the kernel about packets of a place: good until the next `install` or renaming.
 
-        PASS where the place's stage has no opinion; UNJUDGED where the fail mode lets by what
-        cannot be judged.
+        It never raises. PASS where the place's stage has no opinion; UNJUDGED where the fail mode lets by
+        what cannot be judged.
         """
-        self._judged = number = self._judged + 1
-        try:
-            if inward != self._inward or outward != self._outward or gate is not self._gate:
-                self._turn_to(gate, inward, outward)
-            outcome = (self._ask if number % SAMPLED else self._timed)(message, at, end)
-            if isinstance(outcome, Unparsable):
-                self._words[UNPARSABLE_WORD[outcome.reason]] += 1
-                return self._unjudged
-            match, answer, counted, _, _ = outcome
-            words = self._words
-            for word in counted:
-                words[word] += 1
-            for rule in match.logs:
-                assert self._here is not None, "turned to"  # noqa: S101
-                self._log_rule(rule, self._here, bytes(message[at:end]))
-        except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
-            self._words[Word.ENGINE_ERRORS] += 1
-            self._log_fault(f"{type(error).__name__}: {error}")
-            return self._unjudged
-        return answer
-
-    def _turn_to(self, gate: Gate, inward: int, outward: int) -> None:
-        """Judge packets of this place from now on."""
         key = id(gate), inward, outward
         found = self._asks.get(key)
         if found is None:
-            assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
             if len(self._asks) >= WAYS:
                 self._asks.clear()
+            found = self._asks[key] = self._make(gate, inward, outward)
+        return found
+
+    def _make(self, gate: Gate, inward: int, outward: int) -> Answerer:
+        try:
+            assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
             place = self._place(gate, inward, outward)
             way = self._engine.way(place)
-            # The kernel queues for guarded interfaces only: where nobody governs, one of us is behind the times.
-            found = self._asks[key] = (_nobody if way is None else way.judge, place)
-        self._ask, self._here = found
-        self._gate, self._inward, self._outward = gate, inward, outward
+        except Exception as error:  # noqa: BLE001 - as below
+            return self._answerer(Place(gate), _broken(error))
+        # The kernel queues for guarded interfaces only: where nobody governs, one of us is behind the times.
+        return self._answerer(place, _nobody if way is None else way.judge)
 
-    def _timed(self, message: Data, at: int, end: int) -> Outcome | Unparsable:
+    def _answerer(self, place: Place, ask: Ask) -> Answerer:
+        met, words = self._met, self._words
+
+        def answer(message: Data, at: int, end: int) -> int:
+            try:
+                outcome = ask(message, at, end) if met else self._timed(ask, message, at, end)
+                if isinstance(outcome, Unparsable):
+                    words[Word.PACKETS] += 1
+                    words[UNPARSABLE_WORD[outcome.reason]] += 1
+                    return self._unreadable(outcome.reason, end - at)
+                met.append(outcome)
+                if outcome.logs:
+                    for rule in outcome.logs:
+                        self._log_rule(rule, place, bytes(message[at:end]))
+            except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
+                words[Word.PACKETS] += 1
+                words[Word.ENGINE_ERRORS] += 1
+                self._log_fault(f"{type(error).__name__}: {error}")
+                return self._unjudged
+            return outcome.answer
+
+        return answer
+
+    def _unreadable(self, reason: UnparsableReason, length: int) -> int:
+        """Return the answer about a packet whose fields cannot be told.
+
+        The fail mode is for faults of ours. Whoever piles up headers until a port is out of sight does
+        it to get past a filter (RFC 7112): that is denied in either mode.
+        """
+        hidden = reason is UnparsableReason.TOO_MANY_EXTENSION_HEADERS or length >= COPY_RANGE
+        return DENY if hidden else self._unjudged
+
+    def _timed(self, ask: Ask, message: Data, at: int, end: int) -> Outcome | Unparsable:
         began = time.perf_counter_ns()
-        outcome = self._ask(message, at, end)
+        outcome = ask(message, at, end)
         elapsed = time.perf_counter_ns() - began
         self._words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
         self._words[Word.LATENCY_SUM_NS] += elapsed
@@ -187,10 +205,13 @@ class Verdicts:
         words.append(VERDICT_WORD[decision.reason, decision.verdict, side, stage])
         if decision.verdict is Verdict.DENY:
             denial = self._denial(decision, stage)
-            return Outcome(match, denial, tuple(words), True, self._teachable(place, match, by_tuple))
+            return Outcome(
+                match, denial, tuple(words), again=True, learn=self._teachable(place, match, by_tuple)
+            )
         # The kernel remembers connections that are allowed for good: their packets do not come again.
         again = stage is Stage.UNTRACKED
-        return Outcome(match, ALLOW, tuple(words), again, self._teachable(place, match, by_tuple))
+        learn = self._teachable(place, match, by_tuple)
+        return Outcome(match, ALLOW, tuple(words), again=again, learn=learn)
 
     def _teachable(self, place: Place, match: Match, by_tuple: bool) -> int:  # noqa: FBT001 - as above
         """Return the slot that counts a match if the kernel decides alike by itself; -1: it cannot.
@@ -229,6 +250,13 @@ class Verdicts:
         # Ahead of NAT, and where a workload's action says Drop, nobody is told.
         tells = stage in _TELLING and decision.reason is not Reason.ENDPOINT_TO_HOST
         return REJECT if self._rejects and tells else DENY
+
+
+def _broken(error: Exception) -> Ask:
+    def ask(_message: Data, _at: int, _end: int) -> Outcome:
+        raise error
+
+    return ask
 
 
 def _nobody(_message: Data, _at: int, _end: int) -> Unparsable:

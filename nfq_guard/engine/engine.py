@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from nfq_guard.model.flow import Gate
 
 MEMORY = 524_288
-"""Classes of packets that are remembered, over all chains: some 150 bytes each."""
+"""Values of fields and classes of packets that are remembered, over all chains and ways: some 150 bytes each."""
 _LEAST, _MOST = 512, 65_536
 """What each slice of a chain may remember of that. To forget so many takes 5 ms."""
+TRIM_PACKETS = 16_384
+"""After so many packets somebody has to see to it that it is no more: each adds five entries at most."""
 WAYS = 4096
 """Places; where interfaces come and go by the thousand, the ways are made again."""
 
@@ -77,13 +79,13 @@ class Engine:
         self._prepare = prepare
         chains = sum(len(endpoint.chains) for endpoint in ruleset.endpoints)
         self._limit = min(_MOST, max(_LEAST, MEMORY // max(1, chains)))
-        self._ways: dict[tuple[Gate, str, str], Way] = {}
+        self._ways: dict[tuple[Gate, str, str], Way | ChainWay] = {}
         self._memories: dict[int, Memory[Match]] = {}
         self._outcomes: dict[tuple[int, Gate], Memory[Outcome]] = {}
         self._joint: list[Outcomes[Any, Outcome]] = []
         """Of the ways that ask several chains."""
 
-    def way(self, place: Place) -> Way | None:
+    def way(self, place: Place) -> Way | ChainWay | None:
         """Return how packets are judged at a place, None where nobody can be asked there.
 
         What nobody governs is not queued: to allow it would be to remember it as allowed.
@@ -99,7 +101,7 @@ class Engine:
                 self._ways[key] = way
         return way
 
-    def _make(self, place: Place) -> Way | None:
+    def _make(self, place: Place) -> Way | ChainWay | None:
         ruleset, (stage, direction, before_nat) = self.ruleset, place.gate
         prepare = partial(self._prepare, place)
         interface = place.interface
@@ -119,11 +121,12 @@ class Engine:
             )
         found = ruleset.chain_for(stage, place.side, interface)
         if found is not None:
-            return ChainWay(self.table, self._outcomes_of(found[1], place))
+            return ChainWay(self._outcomes_of(found[1], place))
         if stage is Stage.NORMAL:
             return None
         # Nothing to work out, hence nothing to remember.
-        silence = prepare(NO_OPINION, False)._replace(again=False)
+        silence = prepare(NO_OPINION, False)
+        silence.again = False
         return Way(self.table, lambda _packet: silence)
 
     def _crossing(self, place: Place, prepare: Callable[[Match, bool], Outcome], *, before_nat: bool) -> Way:
@@ -140,12 +143,27 @@ class Engine:
 
     def remembered(self) -> list[dict[Any, Any]]:
         """Return the dicts that grow with the packets met."""
+        return [*self._grown(), *self.table.halves]
+
+    def _grown(self) -> list[dict[Any, Any]]:
         memories: list[Memory[Any]] = [*self._outcomes.values(), *self._memories.values()]
-        return [
-            *(entries for memory in memories for entries in grown(memory)),
-            *self._joint,
-            *self.table.halves,
-        ]
+        return [*(entries for memory in memories for entries in grown(memory)), *self._joint]
+
+    def trim(self) -> bool:
+        """Forget what is too much, the largest memories first; return whether there is more of it to be done.
+
+        Each memory has a bound of its own, which all of them together need not keep: chains have slices,
+        and every two interfaces that packets cross have a memory.
+        """
+        memories = sorted(self._grown(), key=len, reverse=True)
+        kept, forgotten = sum(map(len, memories)), 0
+        for memory in memories:
+            if kept <= MEMORY or forgotten >= _MOST:
+                break
+            kept -= len(memory)
+            forgotten += len(memory)
+            memory.clear()
+        return kept > MEMORY
 
     def _memory_of(self, chain: Chain) -> Memory[Match]:
         if id(chain) not in self._memories:

@@ -1,4 +1,6 @@
-"""The flow table: outcomes of recent packets that may come again.
+"""The flow table: outcomes of recent packets that may come again, where several chains are asked.
+
+One chain finds the outcome of any packet by its classes (engine/memory.py) as fast as a table would.
 
 Owns its bounds. A full young half becomes the old one, and the old one is forgotten at
 once: constant work a packet and bounded memory under a flood of distinct packets, where
@@ -11,7 +13,7 @@ entered: a flood that is allowed never touches the table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nfq_guard.engine.chain import Match
@@ -23,18 +25,34 @@ FLOW_SECONDS = 10.0
 """A half is the young one for so long at most."""
 
 
-class Outcome(NamedTuple):
-    """What becomes of packets: worked out once, for all packets of their class."""
+class Outcome:
+    """What becomes of packets: worked out once, for all packets of their class.
 
-    match: Match
-    answer: int = 0
-    """To the kernel; the engine's caller knows what it means."""
-    words: tuple[int, ...] = ()
-    """What is counted: indexes of the caller's counters."""
-    again: bool = False
-    """Whether the same packet is likely to come again."""
-    learn: int = -1
-    """What counts it if the kernel is taught it; -1: it is not to be."""
+    No two are equal: whoever counts packets by their outcomes looks at none of its parts.
+    """
+
+    __slots__ = ("again", "answer", "learn", "logs", "match", "words")
+
+    def __init__(
+        self,
+        match: Match,
+        answer: int = 0,
+        words: tuple[int, ...] = (),
+        *,
+        again: bool = False,
+        learn: int = -1,
+    ) -> None:
+        """`answer`: to the kernel; the engine's caller knows what it means.
+
+        `words`: what is counted, indexes of the caller's counters. `again`: whether the same packet is
+        likely to come again. `learn`: what counts it if the kernel is taught it; -1: it is not to be.
+        """
+        self.match = match
+        self.answer = answer
+        self.words = words
+        self.again = again
+        self.learn = learn
+        self.logs = match.logs
 
 
 class Part:

@@ -6,15 +6,12 @@ never raise for any bytes.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nfq_guard.engine.flowtable import Part
 from nfq_guard.engine.memory import Outcomes
-from nfq_guard.model.flow import Packet
 from nfq_guard.packet import (
     FRAGMENTED,
-    NEVER,
     PLAIN_IPV4,
     PORTED_IPV4,
     PORTED_IPV4_LENGTH,
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from nfq_guard.engine.chain import Match
     from nfq_guard.engine.flowtable import FlowTable, Outcome
     from nfq_guard.engine.memory import Memory
+    from nfq_guard.model.flow import Packet
 
     Data = bytes | bytearray | memoryview
     Numbers = tuple[int, int, tuple[int, ...]]
@@ -66,49 +64,45 @@ class Way:
         return outcome
 
 
-class ChainWay(Way):
+class ChainWay:
     """How packets are judged at a place that asks one chain, by its memory."""
 
-    __slots__ = ("_ipv4",)
+    __slots__ = ("_ipv4", "_memory")
 
-    def __init__(self, table: FlowTable, memory: Memory[Outcome]) -> None:
+    def __init__(self, memory: Memory[Outcome]) -> None:
         """Ask by this."""
-        super().__init__(table, partial(_classify, memory))
+        self._memory = memory
         self._ipv4 = memory[4]
+
+    def look(self, packet: Packet) -> Outcome:
+        """Return what becomes of a packet."""
+        part = self._memory[packet.family][packet.protocol]
+        return part.outcomes[part.number(packet)]
 
     def judge(self, data: Data, at: int, end: int) -> Outcome | Unparsable:
         """Return what becomes of the packet in `data[at:end]`.
 
-        As Way and Part.number do it, without a call and an object for nearly all packets there
-        are: whole, with ports, over IPv4 without options, and not remembered.
+        As `parse` and Part.number do it, without a call and an object for nearly all packets there
+        are: whole, with ports, over IPv4 without options.
         """
-        if end - at < PORTED_IPV4_LENGTH or self._part.young or self._part.old:
-            return super().judge(data, at, end)
-        first, total, fragment, protocol, src, dst, sport, dport = PORTED_IPV4(data, at)
-        if (
-            first != PLAIN_IPV4
-            or fragment & FRAGMENTED
-            or not total >= WHOLE_LENGTH.get(protocol, NEVER) <= end - at
-        ):
-            return super().judge(data, at, end)
-        _, source, destination, third, fourth, outcomes = self._ipv4[protocol]
-        number = 0 if third is None else third[dport]
-        if source is not None:
-            number += source[src]
-        if destination is not None:
-            number += destination[dst]
-        if fourth is not None:
-            number += fourth[sport]
-        outcome = outcomes[number]
-        if outcome.again:
-            self._table.enter(self._part, Packet(4, protocol, src, dst, sport, dport), outcome)
-        return outcome
-
-
-def _classify(memory: Memory[Outcome], packet: Packet) -> Outcome:
-    # No method of a way: it would hold on to itself, and nobody in a worker looks for such.
-    part = memory[packet.family][packet.protocol]
-    return part.outcomes[part.number(packet)]
+        if end - at >= PORTED_IPV4_LENGTH:
+            first, total, fragment, protocol, src, dst, sport, dport = PORTED_IPV4(data, at)
+            if (
+                first == PLAIN_IPV4
+                and not fragment & FRAGMENTED
+                and total >= WHOLE_LENGTH[protocol] <= end - at
+            ):
+                _, source, destination, third, fourth, outcomes = self._ipv4[protocol]
+                number = 0 if third is None else third[dport]
+                if source is not None:
+                    number += source[src]
+                if destination is not None:
+                    number += destination[dst]
+                if fourth is not None:
+                    number += fourth[sport]
+                return outcomes[number]
+        packet = parse(data, at, end)
+        return packet if isinstance(packet, Unparsable) else self.look(packet)
 
 
 class Several:

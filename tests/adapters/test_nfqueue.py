@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import netns
@@ -54,9 +55,12 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nfqueue, "_TURN_SECONDS", 60)
 
 
-def _reader(here: Bench, judge: nfqueue.Judge, **options: int) -> QueueReader:
+def _reader(
+    here: Bench, judge: Callable[[Gate, int, int, bytearray, int, int], int], **options: int
+) -> QueueReader:
+    """Return a reader whose every packet is judged by a function that is told where, too."""
     with here.guarded.namespace.entered():
-        return QueueReader(0, judge, here.settings, **options)
+        return QueueReader(0, lambda *where: partial(judge, *where), here.settings, **options)
 
 
 @pytest.mark.traffic
@@ -397,8 +401,8 @@ def test_big_local_packets_are_queued_whole_not_cut_to_the_wires_size(closed: Be
 def test_a_queue_that_somebody_holds_is_refused_with_the_holders_name(closed: Bench) -> None:
     with closed.worker(), closed.guarded.namespace.entered():
         with pytest.raises(KernelError, match=rf"queue 0 is held by process {os.getpid()} \(.+\)"):
-            QueueReader(0, lambda *_: DENY, closed.settings)
-        QueueReader(1, lambda *_: DENY, closed.settings).close()
+            QueueReader(0, lambda *_: lambda *_: DENY, closed.settings)
+        QueueReader(1, lambda *_: lambda *_: DENY, closed.settings).close()
 
 
 def test_a_queue_that_somebody_invisible_holds_is_refused_with_what_we_know(

@@ -68,7 +68,7 @@ def test_a_control_socket_in_use_refuses_the_start(space: Space, settings: Setti
 def test_a_queue_that_somebody_holds_refuses_the_start_and_names_him(
     space: Space, settings: Settings, log: Log
 ) -> None:
-    reader = QueueReader(settings.queue, lambda *_: 0, KernelSettings(queue=settings.queue))
+    reader = QueueReader(settings.queue, lambda *_: lambda *_: 0, KernelSettings(queue=settings.queue))
     guard = Guard(replace(settings, metrics="off"), log)
 
     with pytest.raises(StartError, match=f"held by pid {os.getpid()}"):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from guarded import documents, endpoint, policy, tcp
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, PadN
 
-from nfq_guard.adapters.nfqueue import ALLOW, DENY, UNJUDGED
+from nfq_guard.adapters.nfqueue import ALLOW, COPY_RANGE, DENY, UNJUDGED
 from nfq_guard.daemon import verdicts as verdicts_module
-from nfq_guard.daemon.counters import SAMPLED, Reader, Word, create_block, map_block
+from nfq_guard.daemon.counters import Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.axis import Axis
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 IN = Gate(Stage.NORMAL, Direction.IN)
 OUT = Gate(Stage.NORMAL, Direction.OUT)
+ACROSS = Gate(Stage.FORWARD, Direction.FORWARD)
 ETH0, OTHER = 2, 3
 LOG = "{action: Log, protocol: TCP, destination: {ports: [80]}}"
 
@@ -51,11 +53,15 @@ def packet(port: int) -> bytes:
     return bytes(IP(src="10.0.0.2", dst="10.0.0.1") / TCP(sport=1000, dport=port, flags="S"))
 
 
-def ruleset(*rules: str, more: tuple[str, ...] = ()) -> Ruleset:
+def ruleset(*rules: str, more: tuple[str, ...] = (), about: str = "") -> Ruleset:
     compiler = Compiler(("unused",), Options())
-    text = documents(endpoint(), policy(*rules), *more)
+    text = documents(endpoint(), policy(*rules).replace("spec:", f"spec:\n  {about}"), *more)
     facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
     return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+
+
+CROSSED = ruleset(tcp(80), about="applyOnForward: true")
+"""Whose flows the flow table is for: several chains are asked."""
 
 
 class Bench:
@@ -90,7 +96,15 @@ class Bench:
     def judge(self, data: bytes, inward: int = ETH0, gate: Gate = IN, outward: int = 0) -> int:
         """Put a packet to the verdicts, inside of a message."""
         message = bytearray(b"ahead" + data + b"behind")
-        return self.verdicts.judge(gate, inward, outward, message, 5, 5 + len(data))
+        answer = self.verdicts.judge(gate, inward, outward)(message, 5, 5 + len(data))
+        self.verdicts.publish(0.0)
+        return answer
+
+    def cross(self, port: int, now: float = 0.0) -> int:
+        """Put a packet that is forwarded to the verdicts."""
+        answer = self.verdicts.judge(ACROSS, ETH0, OTHER)(packet(port), 0, len(packet(port)))
+        self.verdicts.publish(now)
+        return answer
 
     def install(self, rules: Ruleset) -> None:
         self.verdicts.install(rules, tuple(range(len(rules.counted))))
@@ -178,6 +192,24 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     os.close(bench.descriptor)
 
 
+@pytest.mark.parametrize("mode", list(FailMode))
+def test_a_port_that_is_hidden_behind_headers_is_denied_in_either_mode(mode: FailMode) -> None:
+    bench = Bench(mode)
+    bench.install(ruleset(tcp(80)))
+    many = IPv6(src="fd00::2", dst="fd00::1")
+    for _ in range(17):
+        many /= IPv6ExtHdrDestOpt(options=[PadN(optdata=b"xxxx")])
+    long = IPv6(src="fd00::2", dst="fd00::1") / IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(250))])
+    for hidden in (many, long):
+        assert bench.judge(bytes(hidden / TCP(dport=80))[:COPY_RANGE]) == DENY
+
+    assert {str(reason) for reason, count in bench.reader.unparsable() if count} == {
+        "too-many-extension-headers",
+        "bad-extension-header",
+    }
+    os.close(bench.descriptor)
+
+
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
 def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailMode, answer: int) -> None:
     bench = Bench(mode)
@@ -185,10 +217,10 @@ def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailM
     chains = {(Stage.NORMAL, Side.INGRESS): no_chain}
     bench.install(Ruleset("guarded", {"eth0": GuardedEndpoint("broken", chains)}))
 
-    answers = {bench.judge(packet(80)) for _ in range(2 * SAMPLED)}
+    answers = {bench.judge(packet(80)) for _ in range(16)}
 
     assert answers == {answer}
-    assert bench.reader.word(Word.ENGINE_ERRORS) == 2 * SAMPLED
+    assert bench.reader.word(Word.ENGINE_ERRORS) == 16
     assert "AttributeError" in bench.faults[0]
     os.close(bench.descriptor)
 
@@ -197,27 +229,28 @@ def test_before_the_first_ruleset_nothing_is_allowed(bench: Bench) -> None:
     assert bench.judge(packet(80)) == DENY
 
 
-def test_one_packet_in_so_many_is_timed_the_first_included(bench: Bench) -> None:
+def test_of_packets_that_come_together_the_first_is_timed(bench: Bench) -> None:
     bench.install(ruleset(tcp(80)))
+    answer = bench.verdicts.judge(IN, ETH0, 0)
 
-    for _ in range(SAMPLED + 1):
-        bench.judge(packet(80))
+    for _ in range(3):
+        for port in (80, 81, 82):
+            answer(packet(port), 0, len(packet(port)))
+        bench.verdicts.publish(0.0)
 
     latency = bench.reader.latency()
-    assert sum(latency.counts) == 2
+    assert sum(latency.counts) == 3
     assert latency.sum_ns > 0
 
 
 def test_flow_table_figures_go_on_over_rulesets_and_workers(bench: Bench) -> None:
     for _ in range(2):
-        bench.install(ruleset(tcp(80)))
+        bench.install(CROSSED)
         for _ in range(3):
-            bench.judge(packet(81))
-    bench.verdicts.publish(1.0)
+            bench.cross(81)
     bench.verdicts = bench.fresh()
-    bench.install(ruleset(tcp(80)))
-    bench.judge(packet(81))
-    bench.verdicts.publish(1.0)
+    bench.install(CROSSED)
+    bench.cross(81)
 
     assert bench.reader.word(Word.FLOW_HITS) == 4
     assert bench.reader.word(Word.FLOW_MISSES) == 3
@@ -233,11 +266,10 @@ def test_a_rule_without_a_slot_is_enforced_and_not_counted(bench: Bench) -> None
 
 
 def test_a_flow_that_is_allowed_for_good_is_not_remembered_and_one_that_is_denied_is(bench: Bench) -> None:
-    bench.install(ruleset(tcp(80)))
+    bench.install(CROSSED)
 
     for port, entries in ((80, 0), (81, 1), (81, 1), (80, 1), (82, 2)):
-        bench.judge(packet(port))
-        bench.verdicts.publish(1.0)
+        bench.cross(port)
         assert bench.reader.word(Word.FLOW_ENTRIES) == entries
 
     assert bench.reader.word(Word.FLOW_HITS) == 1
@@ -245,14 +277,13 @@ def test_a_flow_that_is_allowed_for_good_is_not_remembered_and_one_that_is_denie
 
 
 def test_what_is_remembered_of_flows_goes_with_the_time(bench: Bench) -> None:
-    bench.install(ruleset(tcp(80)))
+    bench.install(CROSSED)
     bench.verdicts.publish(1000.0)
-    entries = []
+    bench.cross(81, now=1000.0)
+    entries = [bench.reader.word(Word.FLOW_ENTRIES)]
 
-    for now in (1000.0, 1000.0 + FLOW_SECONDS, 1000.0 + 2 * FLOW_SECONDS, 1000.0 + 3 * FLOW_SECONDS):
-        if now == 1000.0:
-            bench.judge(packet(81))
-        bench.verdicts.publish(now)
+    for turns in (1, 2, 3):
+        bench.verdicts.publish(1000.0 + turns * FLOW_SECONDS)
         entries.append(bench.reader.word(Word.FLOW_ENTRIES))
 
     assert entries == [1, 1, 0, 0]

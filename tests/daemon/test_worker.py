@@ -260,9 +260,10 @@ class Here:
             times.append(time.thread_time() - began)
         return times
 
-    def judge(self, data: bytes) -> int:
-        message = bytearray(data)
-        return self.worker._verdicts.judge(IN, socket.htonl(self.interface), 0, message, 0, len(data))
+    def judge(self, data: bytes, gate: Gate = IN) -> int:
+        message, number = bytearray(data), socket.htonl(self.interface)
+        outward = number if gate.direction is Direction.FORWARD else 0
+        return self.worker._verdicts.judge(gate, number, outward)(message, 0, len(data))
 
     def close(self) -> None:
         self.control.close()
@@ -358,9 +359,10 @@ def test_a_queue_that_can_not_be_read_any_more_ends_the_worker() -> None:
 def test_what_is_remembered_of_flows_goes_though_no_packet_comes(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.send(replace(compiled(endpoint("lo"), policy(tcp(80))), generation=1))
+    forwarded = policy(tcp(80)).replace("spec:", "spec:\n  applyOnForward: true")
+    here.send(replace(compiled(endpoint("lo"), forwarded), generation=1))
     here.settle()
-    here.judge(syn(81))
+    here.judge(syn(81), Gate(Stage.FORWARD, Direction.FORWARD))
     here.worker._verdicts.publish(0.0)
     assert here.words[Word.FLOW_ENTRIES] == 1
 

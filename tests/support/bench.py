@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import netns
@@ -70,7 +71,9 @@ class Worker:
         self.errors: list[Exception] = []
         queue = settings.queue if number is None else number
         with space.entered():
-            self.reader = QueueReader(queue, self._judge, settings, max_length=max_length)
+            self.reader = QueueReader(
+                queue, lambda *where: partial(self._judge, *where), settings, max_length=max_length
+            )
         self._wake_read, self._wake_write = os.pipe()
         self._turn = threading.Lock()
         self._paused = False
