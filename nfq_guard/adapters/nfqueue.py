@@ -129,8 +129,6 @@ class _Door:
 
 
 _DROP = Outcome(Verb.DROP)
-_NOWHERE = _Door(LOCAL_OUT, Code.NONE)
-"""Stands for a packet that no rule of ours can have queued: never judged, the fail mode decides."""
 
 
 class QueueReader:
@@ -161,6 +159,8 @@ class QueueReader:
         self._unjudged = unjudged = UNJUDGED if self._open else DENY
         self._unasked: Ask = lambda _message, _at, _end: unjudged
         self._answers: dict[tuple[Verb, int | None], Answer] = {}
+        self._nowhere = _Door(LOCAL_OUT, Code.NONE)
+        """Stands for where no rule of ours can have queued a packet: it is not judged, the fail mode decides."""
         self._message = bytearray(_RECEIVE)
         self.last: tuple[Gate, int, int, bytearray, int, int] | None = None
         """What the judge was told last, good until the next `run`."""
@@ -194,7 +194,8 @@ class QueueReader:
         until = monotonic() + _TURN_SECONDS
         judged = count = ident = 0
         longest = 1
-        door, inward, outward, mark, at, end = _NOWHERE, 0, 0, 0, 0, 0
+        door = nowhere = self._nowhere
+        inward = outward = mark = at = end = 0
         ask, answers = self._unasked, self._answers_at(door, mark)
         came, entered = -1, -1
         """Hook and interface of the packet before, if it was an inward one without a mark: most are alike."""
@@ -233,9 +234,9 @@ class QueueReader:
                     if not alike or hook != came or number != entered:
                         came, entered = (hook, number) if alike else (-1, -1)
                         inward, outward, mark = (number, 0, 0) if alike else (number, leaving, marked)
-                        door = self._doors.get((hook, mark & self._codes), _NOWHERE)
+                        door = self._doors.get((hook, mark & self._codes), nowhere)
                         answers, ask = self._answers_at(door, mark), self._unasked
-                        if door is not _NOWHERE:
+                        if door is not nowhere:
                             ask = judge(door.gate, inward, outward)
                     told = ask(message, at, end)
                 finally:
@@ -254,7 +255,7 @@ class QueueReader:
             if count and answer is not None:
                 send(answer.to(ident, count))
             self.last = (
-                (door.gate, inward, outward, message, at, end) if judged and door is not _NOWHERE else None
+                (door.gate, inward, outward, message, at, end) if judged and door is not nowhere else None
             )
         return judged
 

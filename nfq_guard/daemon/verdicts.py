@@ -85,6 +85,8 @@ class Verdicts:
         """By identity of the gate (constants of kernel/gates.py) and interface numbers."""
         self._met: list[Outcome] = []
         """Of the packets judged since the shared words were last written."""
+        self._times: list[int] = []
+        """Nanoseconds that those of them took that were timed."""
         self._judged = 0
         """Packets that this engine judged."""
         self._untrimmed = 0
@@ -115,6 +117,10 @@ class Verdicts:
                 for word in outcome.words:
                     words[word] += times
             met.clear()
+        for elapsed in self._times:
+            words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
+            words[Word.LATENCY_SUM_NS] += elapsed
+        self._times.clear()
         if engine is not None:
             if self._untrimmed >= TRIM_PACKETS and not engine.trim():
                 self._untrimmed = 0
@@ -190,9 +196,7 @@ class Verdicts:
     def _timed(self, ask: Ask, message: Data, at: int, end: int) -> Outcome | Unparsable:
         began = time.perf_counter_ns()
         outcome = ask(message, at, end)
-        elapsed = time.perf_counter_ns() - began
-        self._words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
-        self._words[Word.LATENCY_SUM_NS] += elapsed
+        self._times.append(time.perf_counter_ns() - began)
         return outcome
 
     def _prepare(self, place: Place, match: Match, by_tuple: bool) -> Outcome:  # noqa: FBT001 - see engine/memory.py

@@ -90,7 +90,7 @@ class Worker:
     def _turn(self) -> None:
         busy = self._unpacking is not None or self._leftovers is not None
         wait = 0 if busy else _TEACH_MS if self._candidates.waiting else _TURN_MS
-        ready = {descriptor for descriptor, _ in self._poll.poll(wait)}
+        ready = [descriptor for descriptor, _ in self._poll.poll(wait)]
         # A rename keeps the number, and the kernel goes by the name at once: ahead of packets, we hear of it.
         if self._links is not None and self._links.fileno() in ready:
             self._links.drain()
