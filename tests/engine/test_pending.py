@@ -151,7 +151,7 @@ def test_without_staged_policy_a_match_is_the_chains_own() -> None:
     chain = ruleset.governed["eth0"].chains[Stage.NORMAL, INGRESS]
 
     assert ruleset.staged_policies == 0
-    assert stage_policy(ruleset, Stage.NORMAL, INGRESS, "eth0", PACKET) is chain.classify(PACKET)
+    assert stage_policy(ruleset, Stage.NORMAL, INGRESS, "eth0", PACKET) == chain.classify(PACKET)
 
 
 @pytest.mark.parametrize(
