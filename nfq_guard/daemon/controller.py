@@ -7,6 +7,7 @@ what is in force.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -151,6 +152,9 @@ class Controller:
         self._subscribe()
         self._notifier.ready(self._guard.telemetry.ready().text)
         self._loop.on_fault = self._fault
+        # A collection would hold up a change for as long as all that a start has made takes to look through.
+        gc.freeze()
+        gc.enable()
         while not self._stopping:
             try:
                 self._turn()
