@@ -82,6 +82,15 @@ class _Side(NamedTuple):
 _ANYWHERE = _Side()
 
 
+class _Base(NamedTuple):
+    """What every line of a rule accepts in one family, ports left aside."""
+
+    protocol: Intervals | None
+    icmp: Intervals | None
+    source: Intervals | None
+    destination: Intervals | None
+
+
 def flatten(rule: Rule, book: Book, namespace: str | None = None) -> RuleLines:
     """Return the lines of a rule; at least one, which may accept nothing.
 
@@ -90,11 +99,13 @@ def flatten(rule: Rule, book: Book, namespace: str | None = None) -> RuleLines:
     if _never_matches(rule):
         return RuleLines((), ({},))
     source, destination = (_side(entity, book, namespace) for entity in (rule.source, rule.destination))
-    base = {
-        family: (*_base(rule, family), source.address(family), destination.address(family))
-        for family in FAMILIES
-        if _exists(rule, source, destination, family)
-    }
+    base: dict[int, _Base] = {}
+    for family in FAMILIES:
+        if _exists(rule, source, destination, family):
+            from_address, to_address = source.address(family), destination.address(family)
+            # What no address of the family satisfies is said by leaving the family out.
+            if not (_is_nothing(from_address) or _is_nothing(to_address)):
+                base[family] = _Base(*_base(rule, family), from_address, to_address)
     skips = [
         {family: _skip(barred, family, is_source=is_source) for family in base}
         for side, is_source in ((source, True), (destination, False))
@@ -192,7 +203,7 @@ def _skip(place: NamedPort, family: int, *, is_source: bool) -> Criteria:
 
 
 def _line(
-    base: tuple[Intervals | None, Intervals | None, Intervals | None, Intervals | None],
+    base: _Base,
     family: int,
     source: _Side,
     src: NamedPort | None,
@@ -234,6 +245,10 @@ def _with_port(ports: Intervals) -> Intervals:
     negation, as in the kernel's port matches.
     """
     return ports.intersect(Intervals(((1, _LAST_PORT),)))
+
+
+def _is_nothing(intervals: Intervals | None) -> bool:
+    return intervals is not None and not intervals.spans
 
 
 def _one(value: int) -> Intervals:
