@@ -29,26 +29,52 @@ class Output(NamedTuple):
     complaint: str
 
 
+class Running:
+    """A tool at work beside us."""
+
+    def __init__(self, *argv: str, stdin: str = "") -> None:
+        """Start it; KernelError if that cannot be done."""
+        self._name = argv[0]
+        self._stdin = stdin
+        environment = {
+            **os.environ,
+            "LC_ALL": "C",
+            "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
+        }
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; callers pass constants and checked numbers
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        except OSError as error:
+            raise KernelError(f"{argv[0]} cannot be run: {error.strerror or error}") from error
+
+    def finish(self, timeout: float = TIMEOUT) -> Output:
+        """Wait for its end, whatever its exit status; KernelError if that does not come in time."""
+        try:
+            text, complaint = self._process.communicate(self._stdin, timeout)
+        except subprocess.TimeoutExpired as error:
+            self.end()
+            raise KernelError(f"{self._name} did not finish within {timeout:g} s") from error
+        return Output(self._process.returncode, text, complaint.strip()[:_LONGEST_REPORT])
+
+    def end(self) -> None:
+        """End it if it has not ended; nobody wants to know any more."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+
 def run(*argv: str, stdin: str = "", timeout: float = TIMEOUT) -> Output:
     """Run a tool to its end, whatever its exit status.
 
     KernelError if it cannot be started or does not end in time (it is killed then).
     """
-    try:
-        done = subprocess.run(  # noqa: S603 - a list, no shell; callers pass constants and checked numbers
-            argv,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
-        )
-    except subprocess.TimeoutExpired as error:
-        raise KernelError(f"{argv[0]} did not finish within {timeout:g} s") from error
-    except OSError as error:
-        raise KernelError(f"{argv[0]} cannot be run: {error.strerror or error}") from error
-    return Output(done.returncode, done.stdout, done.stderr.strip()[:_LONGEST_REPORT])
+    return Running(*argv, stdin=stdin).finish(timeout)
 
 
 def expect(*argv: str, stdin: str = "", timeout: float = TIMEOUT) -> str:

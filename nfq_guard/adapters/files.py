@@ -136,7 +136,7 @@ class _Reader:
         within = "" if folder == "." else os.path.join(folder, "")  # noqa: PTH118 - as above
         for entry in entries:
             name = entry.name
-            if name.startswith(_NOT_MEANT) or name.endswith(_BACKUP_MARKS):
+            if _is_left_behind(name):
                 continue
             path = within + name
             if _is_folder(entry):
@@ -188,6 +188,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def is_rule_file(name: str) -> bool:
+    """Return whether a file of this name is read where it stands in a folder."""
+    return name.endswith(SUFFIXES) and not _is_left_behind(name)
+
+
+def _is_left_behind(name: str) -> bool:
+    """Return whether a name is hidden, or an editor's for its own copy."""
+    return name.startswith(_NOT_MEANT) or name.endswith(_BACKUP_MARKS)
 
 
 def _looks_like_rules(name: str) -> bool:

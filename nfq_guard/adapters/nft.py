@@ -12,10 +12,10 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nfq_guard.adapters import conntrack
-from nfq_guard.adapters.command import KernelError, expect, run
+from nfq_guard.adapters.command import KernelError, Running, expect, run
 from nfq_guard.adapters.xtqueue import put_queue_rule
 from nfq_guard.kernel.learned import additions
 from nfq_guard.kernel.plan import KernelSettings, QueueTarget
@@ -106,6 +106,31 @@ class Snapshot:
         return self.sections is not None
 
 
+class Look:
+    """A look at what the kernel has, on its way."""
+
+    def __init__(self) -> None:
+        """Begin; KernelError if that cannot be done."""
+        self._asked = Running("nft", "-j", "-t", "list", "table", "inet", TABLE)
+
+    def __enter__(self) -> Self:
+        """Leave no process behind."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what was not waited for."""
+        self._asked.end()
+
+    def snapshot(self) -> Snapshot | None:
+        """Return what the kernel has, None if there is no table of our name. Once."""
+        done = self._asked.finish()
+        if done.status == 0:
+            return _snapshot(entry for entry in json.loads(done.text)["nftables"])
+        if _ABSENT in done.complaint:
+            return None
+        raise KernelError(f"nft list table inet {TABLE}: {done.complaint}")
+
+
 class Table:
     """Our table. One writer: the controller.
 
@@ -119,13 +144,15 @@ class Table:
         self._seen: dict[str, Count] = {}
         self._lost: dict[str, Count] = {}
 
-    def install(self, plan: KernelPlan, *, again: bool = False) -> None:
+    def install(self, plan: KernelPlan, *, again: bool = False, look: Look | None = None) -> None:
         """Make the kernel ask as the plan says: create, adopt or reload in one transaction.
 
         Clears the generation from every connection first where it could be mistaken for the
         plan's. `again`: a table is put back, its generation stands for the policy it stood for.
+        `look`: a look at the table that has begun. What has become of the table since, the
+        kernel will say: it refuses what does not fit.
         """
-        found = self.read_back()
+        found = self.read_back() if look is None else look.snapshot()
         if found is not None and not found.sound:
             self._insist_on_ours()
         if self._starts_over(found, plan.generation, again=again):
@@ -141,12 +168,13 @@ class Table:
 
     def read_back(self) -> Snapshot | None:
         """Return what the kernel has, None if there is no table of our name."""
-        done = run("nft", "-j", "-t", "list", "table", "inet", TABLE)
-        if done.status == 0:
-            return _snapshot(entry for entry in json.loads(done.text)["nftables"])
-        if _ABSENT in done.complaint:
-            return None
-        raise KernelError(f"nft list table inet {TABLE}: {done.complaint}")
+        with self.look() as look:
+            return look.snapshot()
+
+    @staticmethod
+    def look() -> Look:
+        """Begin to read back; to be finished by `snapshot`, or left by `with`."""
+        return Look()
 
     def installed_generation(self) -> int | None:
         """Return the generation in force, None if there is no sound table of ours."""

@@ -2,8 +2,9 @@
 
 Owns which folders are watched so that every way of changing a file is heard: writing
 in place, replacing by rename as editors do, and swapping a folder or a symbolic link
-anywhere on the way to it. Must never read a rule file: whoever is woken reads the
-sources whole and compares, so a spurious wake-up costs a read and a lost one cannot be.
+anywhere on the way to it; and which rule files are being written still. Must never read a
+rule file: whoever is woken reads the sources whole and compares, so a spurious wake-up
+costs a read and a lost one cannot be.
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ import errno
 import os
 import stat
 import struct
+from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from nfq_guard.adapters.files import is_rule_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _CLOSE_WRITE = 0x8
 _ATTRIB = 0x4
-_MOVED = 0x40 | 0x80
+_MOVED_FROM, _MOVED_TO = 0x40, 0x80
 _CREATE, _DELETE = 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF = 0x400, 0x800
 _MODIFY = 0x2
 _ONLYDIR = 0x01000000
 _OVERFLOW = 0x4000
 _IGNORED = 0x8000
-_CONTENT = _CLOSE_WRITE | _MODIFY | _ATTRIB | _MOVED | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
+_ISDIR = 0x40000000
+_CONTENT = (
+    _CLOSE_WRITE | _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
+)
 _EVENT = struct.Struct("iIII")
 _READ = 65536
 _MOST_FOLDERS = 4096
@@ -36,6 +43,50 @@ _MOST_LINKS = 40
 """Symbolic links followed on the way to a path: the kernel's own limit (path_resolution(7))."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+_File = tuple[int, str]
+"""Watch descriptor of the folder, and the name in it."""
+
+
+class Activity(Enum):
+    """What somebody is doing to rule files, as far as heard."""
+
+    WRITING = auto()
+    """A file is not complete: read now, it may be half of what is meant."""
+    SEVERAL = auto()
+    """More than one changed, or one came, so that more may follow."""
+    DONE = auto()
+    """One file is complete, or none was touched."""
+
+
+class _Writes:
+    """Which rule files are incomplete, and which changed."""
+
+    def __init__(self) -> None:
+        self._begun: set[_File] = set()
+        """Files that came and of which nothing was heard since; links stay so."""
+        self._open: set[_File] = set()
+        self._changed: set[_File] = set()
+
+    def note(self, file: _File, mask: int) -> None:
+        """Take in an event about a file."""
+        if mask & _ATTRIB:
+            return
+        self._changed.add(file)
+        self._begun.discard(file)
+        if mask & _CREATE:
+            self._begun.add(file)
+        elif mask & _MODIFY:
+            self._open.add(file)
+        else:
+            self._open.discard(file)
+
+    @property
+    def activity(self) -> Activity:
+        """Return what it comes to."""
+        if self._open:
+            return Activity.WRITING
+        return Activity.SEVERAL if self._begun or len(self._changed) > 1 else Activity.DONE
 
 
 class FileWatch:
@@ -54,6 +105,7 @@ class FileWatch:
         self._folders: dict[str, frozenset[str] | None] = {}
         self.unwatched: tuple[str, ...] = ()
         """Folders that could not be watched (limit reached, no permission)."""
+        self._writes = _Writes()
         self.rearm()
 
     def fileno(self) -> int:
@@ -77,6 +129,7 @@ class FileWatch:
                 missed.append(folder)
         for descriptor in self._wanted.keys() - wanted.keys():
             _libc.inotify_rm_watch(self._fd, descriptor)
+        self._writes = _Writes()
         changed = (wanted, folders) != (self._wanted, self._folders)
         self._wanted, self._folders, self.unwatched = wanted, folders, tuple(missed)
         return changed
@@ -89,7 +142,8 @@ class FileWatch:
                 data = os.read(self._fd, _READ)
             except BlockingIOError:
                 return matters
-            matters = any(self._matters(*event) for event in _events(data)) or matters
+            for event in _events(data):
+                matters = self._matters(*event) or matters
 
     def _matters(self, descriptor: int, mask: int, name: str) -> bool:
         if mask & _OVERFLOW:
@@ -97,7 +151,16 @@ class FileWatch:
         if mask & _IGNORED or descriptor not in self._wanted:
             return False
         names = self._wanted[descriptor]
-        return names is None or not name or name in names
+        if names is not None and name and name not in names:
+            return False
+        if name and not mask & _ISDIR and (names is not None or is_rule_file(name)):
+            self._writes.note((descriptor, name), mask)
+        return True
+
+    @property
+    def activity(self) -> Activity:
+        """Return what has been heard of rule files since `rearm`."""
+        return self._writes.activity
 
     def close(self) -> None:
         """Stop watching."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,17 @@ def command(ctx: click.Context, /, config: str | None, **flags: object) -> None:
     Logs to standard error. Exits 0 after a clean stop, 1 if the rules are invalid, 3 if
     the kernel, an address or a socket could not be had.
     """
-    from nfq_guard.daemon.controller import run  # noqa: PLC0415 - `run --help` must not load the daemon
+    # What is made from here until the guard serves is there to stay: no need to look through it meanwhile.
+    gc.disable()
+    try:
+        from nfq_guard.daemon.controller import run  # noqa: PLC0415 - `run --help` must not load the daemon
 
-    settings = resolve_settings(config, flags).settings
-    _insist_on_rules(settings)
-    ctx.exit(run(settings))
+        settings = resolve_settings(config, flags).settings
+        _insist_on_rules(settings)
+        code = run(settings)
+    finally:
+        gc.enable()
+    ctx.exit(code)
 
 
 def _insist_on_rules(settings: Settings) -> None:

@@ -7,6 +7,7 @@ sets before, and for `decide`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.engine.chain import Criteria, icmp_key, port_key
@@ -53,8 +54,12 @@ class Ahead(NamedTuple):
             yield Reason.NEIGHBOR_DISCOVERY, _NEIGHBOR_DISCOVERY
 
 
+@lru_cache(maxsize=1024)
 def _criteria(failsafe: Failsafe, side: Side, *, is_answer: bool) -> Mapping[int, Criteria]:
-    """Return what a failsafe accepts: a port, and where it names a net, peers in it."""
+    """Return what a failsafe accepts: a port, and where it names a net, peers in it.
+
+    The same object each time: whoever knows its slices need not look at it again.
+    """
     port = Intervals(((port_key(failsafe.port), port_key(failsafe.port)),))
     protocol = Intervals(((failsafe.protocol, failsafe.protocol),))
     net = failsafe.net

@@ -6,6 +6,7 @@ Owns the choice and the order; what a rule means is `rules`' business.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.compile.ordering import policy_key, tier_key
@@ -62,6 +63,9 @@ class AppliedProfile:
     name: str
     rules: Mapping[Side, tuple[Rule, ...]]
     position: Callable[[Side, int], Position]
+    namespace: None = None
+    staged: bool = False
+    """Never: that is for policies."""
 
 
 def stages_of(policy: AnyPolicy) -> frozenset[Stage]:
@@ -127,6 +131,7 @@ class PolicyMemory:
         """Know nothing yet."""
         self._traits: Memo[AnyPolicy, _Of, Traits] = Memo(_traits)
         self._candidates: Memo[Policy, SelectorCache, Candidate] = Memo(self._candidate)
+        self._profiles: Memo[Located[Profile], None, AppliedProfile] = Memo(_applied_profile)
         self.tiers: dict[tuple[frozenset[tuple[str, str]], Stage], tuple[AppliedTier, ...]] = {}
         """By an endpoint's labels and the stage."""
 
@@ -134,6 +139,7 @@ class PolicyMemory:
         """Yield an inventory's policies."""
         self._traits.begin_round()
         self._candidates.begin_round()
+        self._profiles.begin_round()
         policies: list[Policy] = [
             *inventory.global_network_policies,
             *inventory.network_policies,
@@ -145,6 +151,10 @@ class PolicyMemory:
             if staged_action(policy.value) != STAGED_DELETE:
                 yield self._candidates.get(policy, selectors)
 
+    def profile(self, located: Located[Profile]) -> AppliedProfile:
+        """Return a profile as a chain needs it."""
+        return self._profiles.get(located, None)
+
     def _candidate(self, policy: Policy, selectors: SelectorCache) -> Candidate:
         found = self._traits.get(policy.value, _Of(policy.kind, policy.namespace, selectors))
         return Candidate(found, _applied(policy, found))
@@ -155,6 +165,7 @@ class PolicyIndex:
 
     def __init__(self, inventory: Inventory, selectors: SelectorCache, memory: PolicyMemory) -> None:
         """Sort tiers and policies once."""
+        self._memory = memory
         self._before, memory.tiers = memory.tiers, {}
         self._found = memory.tiers
         self._profiles = {item.name: item for item in inventory.profiles}
@@ -206,13 +217,21 @@ class PolicyIndex:
         """Return a profile, the built-in one and those that are missing included."""
         located = self._profiles.get(name)
         if located is not None:
-            spec = located.value.spec
-            return AppliedProfile(name, _by_side(spec.ingress, spec.egress), _positions(located))
+            return self._memory.profile(located)
         # Calico stands in a rule that drops for a profile that is missing
         # (felix/calc/active_rules_calculator.go).
-        action = Action.ALLOW if name == DEFAULT_ALLOW_PROFILE else Action.DENY
-        rules = (Rule(action=action),)
-        return AppliedProfile(name, _by_side(rules, rules), lambda _side, _index: _BUILT_IN)
+        return _built_in(name, Action.ALLOW if name == DEFAULT_ALLOW_PROFILE else Action.DENY)
+
+
+def _applied_profile(located: Located[Profile], _: None) -> AppliedProfile:
+    spec = located.value.spec
+    return AppliedProfile(located.name, _by_side(spec.ingress, spec.egress), _positions(located))
+
+
+@lru_cache(maxsize=256)
+def _built_in(name: str, action: Action) -> AppliedProfile:
+    rules = (Rule(action=action),)
+    return AppliedProfile(name, _by_side(rules, rules), lambda _side, _index: _BUILT_IN)
 
 
 def _index(candidates: list[Candidate]) -> SelectorIndex[Candidate]:

@@ -9,7 +9,7 @@ over the rule.
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 from nfq_guard.engine.chain import PROTOCOLS, Criteria, icmp_key, port_key
 from nfq_guard.model.addresses import FAMILIES, LAST_ADDRESS, Intervals, parse_net
@@ -18,12 +18,27 @@ from nfq_guard.model.flow import ICMP_OF_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nfq_guard.compile.addresses import AddressBook, NamedPort
+    from nfq_guard.compile.addresses import NamedPort
+    from nfq_guard.model.addresses import AddressSet, Net
     from nfq_guard.resources import ICMP, EntityRule, Port, Rule
     from nfq_guard.resources.labels import Wanted
+    from nfq_guard.selector import Selector
 
 _LAST_PORT = port_key(65_535)
 _LAST_ICMP = icmp_key(255, 255)
+
+
+class Book(Protocol):
+    """Who says what selectors stand for."""
+
+    def wanted(self, entity: EntityRule, namespace: str | None = None) -> Wanted:
+        """Return what one side of a rule, of a policy in a namespace, selects by labels."""
+
+    def select(self, selector: Selector) -> AddressSet:
+        """Return the addresses of everything a selector selects."""
+
+    def named(self, name: str, selector: Selector | None) -> tuple[NamedPort, ...]:
+        """Return where a named port is, among the endpoints a selector selects (None: all)."""
 
 
 class RuleLines(NamedTuple):
@@ -33,43 +48,71 @@ class RuleLines(NamedTuple):
     matches: tuple[Mapping[int, Criteria], ...]
 
 
-class _Place(NamedTuple):
-    """One way in which one side of a rule can match in one family."""
-
-    address: Intervals | None
-    protocol: Intervals | None
-    port: Intervals | None
-
-
 class _Side(NamedTuple):
     """One side of a rule, apart from the family."""
 
-    entity: EntityRule
-    wanted: Wanted
-    places: Sequence[NamedPort | None]
+    nets: tuple[Net, ...] = ()
+    not_nets: tuple[Net, ...] = ()
+    positive: AddressSet | None = None
+    negative: AddressSet | None = None
+    ports: Intervals | None = None
+    """Its numeric ports; None: it has none."""
+    allowed: Intervals | None = None
+    """What its negated numeric ports leave; None: it has none."""
+    places: Sequence[NamedPort | None] = (None,)
     """Where its ports may match; None stands for its numeric ports, or for any port."""
-    barred: Sequence[NamedPort]
+    barred: Sequence[NamedPort] = ()
     """Where its negated named ports are."""
 
+    def address(self, family: int) -> Intervals | None:
+        """Return the addresses that it accepts."""
+        last = LAST_ADDRESS[family]
+        address: Intervals | None = None
+        if self.nets:
+            address = _of_family(self.nets, family)
+        if self.not_nets:
+            address = _both(address, _of_family(self.not_nets, family).complement(last))
+        if self.positive is not None:
+            address = _both(address, self.positive.family(family))
+        if self.negative is not None:
+            address = _both(address, self.negative.family(family).complement(last))
+        return address
 
-def flatten(rule: Rule, book: AddressBook, namespace: str | None = None) -> RuleLines:
+
+_ANYWHERE = _Side()
+
+
+class _Base(NamedTuple):
+    """What every line of a rule accepts in one family, ports left aside."""
+
+    protocol: Intervals | None
+    icmp: Intervals | None
+    source: Intervals | None
+    destination: Intervals | None
+
+
+def flatten(rule: Rule, book: Book, namespace: str | None = None) -> RuleLines:
     """Return the lines of a rule; at least one, which may accept nothing.
 
     `namespace` is the policy's own: without a namespaceSelector its rules select there only.
     """
     if _never_matches(rule):
         return RuleLines((), ({},))
-    source, destination = (
-        _side(entity, book.wanted(entity, namespace), book) for entity in (rule.source, rule.destination)
-    )
-    base = {family: _base(rule, family) for family in FAMILIES if _exists(rule, family)}
+    source, destination = (_side(entity, book, namespace) for entity in (rule.source, rule.destination))
+    base: dict[int, _Base] = {}
+    for family in FAMILIES:
+        if _exists(rule, source, destination, family):
+            from_address, to_address = source.address(family), destination.address(family)
+            # What no address of the family satisfies is said by leaving the family out.
+            if not (_is_nothing(from_address) or _is_nothing(to_address)):
+                base[family] = _Base(*_base(rule, family), from_address, to_address)
     skips = [
         {family: _skip(barred, family, is_source=is_source) for family in base}
         for side, is_source in ((source, True), (destination, False))
         for barred in side.barred
     ]
     matches = [
-        {family: _line(base[family], family, source, src, destination, dst, book) for family in base}
+        {family: _line(base[family], family, source, src, destination, dst) for family in base}
         for src, dst in product(source.places, destination.places)
     ]
     return RuleLines(tuple(skips), tuple(matches) or ({},))
@@ -85,15 +128,15 @@ def _never_matches(rule: Rule) -> bool:
     return rule.http is not None or any(side.services or side.service_accounts for side in sides)
 
 
-def _exists(rule: Rule, family: int) -> bool:
+def _exists(rule: Rule, source: _Side, destination: _Side, family: int) -> bool:
     """Return whether a rule exists for packets of a family (Calico felix/rules/policy.go).
 
     A list of nets that holds none of the family makes the rule vanish, negated or not.
     """
     if rule.ip_version is not None and rule.ip_version != family:
         return False
-    lists = (rule.source.nets, rule.source.not_nets, rule.destination.nets, rule.destination.not_nets)
-    return all(any(net.family == family for net in map(parse_net, nets)) for nets in lists if nets)
+    lists = (source.nets, source.not_nets, destination.nets, destination.not_nets)
+    return all(any(net.family == family for net in nets) for nets in lists if nets)
 
 
 def _base(rule: Rule, family: int) -> tuple[Intervals | None, Intervals | None]:
@@ -123,7 +166,10 @@ def _icmp(match: ICMP) -> Intervals:
     return _one(icmp_key(match.type, match.code))
 
 
-def _side(entity: EntityRule, wanted: Wanted, book: AddressBook) -> _Side:
+def _side(entity: EntityRule, book: Book, namespace: str | None) -> _Side:
+    wanted = book.wanted(entity, namespace)
+    if wanted == (None, None) and not (entity.nets or entity.not_nets or entity.ports or entity.not_ports):
+        return _ANYWHERE
     positive = wanted.positive
     names = [port.name for port in entity.ports if port.name is not None]
     places: list[NamedPort | None] = [place for name in names for place in book.named(name, positive)]
@@ -135,7 +181,17 @@ def _side(entity: EntityRule, wanted: Wanted, book: AddressBook) -> _Side:
         if port.name is not None
         for place in book.named(port.name, positive)
     ]
-    return _Side(entity, wanted, places, barred)
+    denied = _numeric(entity.not_ports)
+    return _Side(
+        nets=tuple(map(parse_net, entity.nets)),
+        not_nets=tuple(map(parse_net, entity.not_nets)),
+        positive=None if positive is None else book.select(positive),
+        negative=None if wanted.negative is None else book.select(wanted.negative),
+        ports=_numeric(entity.ports),
+        allowed=None if denied is None else _with_port(denied.complement(_LAST_PORT)),
+        places=places,
+        barred=barred,
+    )
 
 
 def _skip(place: NamedPort, family: int, *, is_source: bool) -> Criteria:
@@ -146,58 +202,33 @@ def _skip(place: NamedPort, family: int, *, is_source: bool) -> Criteria:
     return Criteria(dst=address, protocol=_one(place.protocol), dport=port)
 
 
-def _line(  # noqa: PLR0917 - both sides with the place chosen for each
-    base: tuple[Intervals | None, Intervals | None],
+def _line(
+    base: _Base,
     family: int,
     source: _Side,
     src: NamedPort | None,
     destination: _Side,
     dst: NamedPort | None,
-    book: AddressBook,
 ) -> Criteria:
-    protocol, icmp = base
-    from_side = _place(source, src, family, book)
-    to_side = _place(destination, dst, family, book)
-    return Criteria(
-        src=from_side.address,
-        dst=to_side.address,
-        protocol=_both(_both(protocol, from_side.protocol), to_side.protocol),
-        sport=from_side.port,
-        dport=to_side.port,
-        icmp=icmp,
-    )
-
-
-def _place(side: _Side, place: NamedPort | None, family: int, book: AddressBook) -> _Place:
-    entity = side.entity
-    address = _addresses(entity, side.wanted, family, book)
-    barred = _numeric(entity.not_ports)
-    port = None if barred is None else _with_port(barred.complement(_LAST_PORT))
-    if place is not None:
-        return _Place(
-            _both(address, place.addresses.family(family)),
-            _one(place.protocol),
-            _both(port, _one(port_key(place.port))),
+    protocol, icmp, from_address, to_address = base
+    if src is not None:
+        protocol, from_address = (
+            _both(protocol, _one(src.protocol)),
+            _both(from_address, src.addresses.family(family)),
         )
-    return _Place(address, None, _both(port, _numeric(entity.ports)))
+    if dst is not None:
+        protocol, to_address = (
+            _both(protocol, _one(dst.protocol)),
+            _both(to_address, dst.addresses.family(family)),
+        )
+    return Criteria(from_address, to_address, protocol, _port(source, src), _port(destination, dst), icmp)
 
 
-def _addresses(entity: EntityRule, wanted: Wanted, family: int, book: AddressBook) -> Intervals | None:
-    last = LAST_ADDRESS[family]
-    address: Intervals | None = None
-    if entity.nets:
-        address = _nets(entity.nets, family)
-    if entity.not_nets:
-        address = _both(address, _nets(entity.not_nets, family).complement(last))
-    if wanted.positive is not None:
-        address = _both(address, book.select(wanted.positive).family(family))
-    if wanted.negative is not None:
-        address = _both(address, book.select(wanted.negative).family(family).complement(last))
-    return address
+def _port(side: _Side, place: NamedPort | None) -> Intervals | None:
+    return _both(side.allowed, side.ports if place is None else _one(port_key(place.port)))
 
 
-def _nets(texts: Iterable[str], family: int) -> Intervals:
-    nets = map(parse_net, texts)
+def _of_family(nets: Iterable[Net], family: int) -> Intervals:
     return Intervals.of((net.first, net.last) for net in nets if net.family == family)
 
 
@@ -214,6 +245,10 @@ def _with_port(ports: Intervals) -> Intervals:
     negation, as in the kernel's port matches.
     """
     return ports.intersect(Intervals(((1, _LAST_PORT),)))
+
+
+def _is_nothing(intervals: Intervals | None) -> bool:
+    return intervals is not None and not intervals.spans
 
 
 def _one(value: int) -> Intervals:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.ahead import Ahead
+from nfq_guard.compile.blocks import Place
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
 from nfq_guard.compile.endpoints import WILDCARD, resolve
 from nfq_guard.compile.felix import (
@@ -19,6 +20,7 @@ from nfq_guard.compile.felix import (
     log_limit,
     workload_prefixes,
 )
+from nfq_guard.compile.flattened import Flattener
 from nfq_guard.compile.memory import CompileMemory
 from nfq_guard.compile.policies import PolicyIndex, enforced, staged_in
 from nfq_guard.compile.warnings import host_warnings
@@ -146,7 +148,9 @@ class _EndpointCompiler:
         self._ahead = ahead
         self._inventory = inventory
         self._labels = EndpointLabels(inventory)
-        self._book = AddressBook(inventory, memory.selectors, memory.addresses)
+        self._rules = Flattener(AddressBook(inventory, memory.selectors, memory.addresses), memory.rules)
+        self._chains = memory.chains
+        self._chains.begin_round()
         self._policies = PolicyIndex(inventory, memory.selectors, memory.policies)
         self._done: dict[str, GuardedEndpoint] = {}
         self._rehearsed: list[_Rehearsed] = []
@@ -213,17 +217,8 @@ class _EndpointCompiler:
         tried: CounterIndex[TriedKey] | None = None,
     ) -> ChainBuilder:
         ahead = self._ahead if endpoint.kind == "HostEndpoint" else None
-        return ChainBuilder(
-            stage,
-            side,
-            endpoint.kind,
-            endpoint.name,
-            self._book,
-            self.counters,
-            self._log_prefix,
-            ahead,
-            tried,
-        )
+        place = Place(endpoint.kind, endpoint.name, stage, side, tried is not None)
+        return ChainBuilder(place, self._rules, self.counters, self._chains, self._log_prefix, ahead, tried)
 
     def rehearse(self) -> tuple[TriedKey, ...]:
         """Fill in what is pending at each endpoint; return what it counts.

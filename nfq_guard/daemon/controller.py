@@ -7,14 +7,15 @@ what is in force.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.adapters.host import HostWatch, node_name, read_facts
-from nfq_guard.adapters.watch import FileWatch
+from nfq_guard.adapters.watch import Activity, FileWatch
 from nfq_guard.daemon import privileges
 from nfq_guard.daemon.guard import Guard, StartError
 from nfq_guard.daemon.keeper import Keeper, report
@@ -34,10 +35,22 @@ EXIT_GOOD, EXIT_INVALID, EXIT_FAILED, EXIT_BUG = 0, 1, 3, 70
 """The last is EX_SOFTWARE of sysexits.h: a service manager starts us again after it."""
 _TURN_SECONDS = 0.25
 _SETTLE_SECONDS = 0.05
-"""How long files and interfaces must be quiet before they are read: editors and network
-managers change several things at once."""
-_SETTLE_LONGEST = 0.5
-"""Read them after so long even if they are never quiet."""
+"""How long interfaces are given after a change: network managers change several things at once."""
+
+
+class _Patience(NamedTuple):
+    """How long files must be quiet before they are read, and how long they may be unquiet, in seconds."""
+
+    quiet: float
+    longest: float
+
+
+_PATIENCE = {
+    Activity.DONE: _Patience(0.01, 0.5),
+    Activity.SEVERAL: _Patience(0.05, 0.5),
+    # Not forever: a program may keep a file open that it has long written.
+    Activity.WRITING: _Patience(1.0, 5.0),
+}
 _FRAMES = 4
 """Of the stack of a bug of ours: enough to find it."""
 _RETRY_SECONDS = 2.0
@@ -139,6 +152,9 @@ class Controller:
         self._subscribe()
         self._notifier.ready(self._guard.telemetry.ready().text)
         self._loop.on_fault = self._fault
+        # A collection would hold up a change for as long as all that a start has made takes to look through.
+        gc.freeze()
+        gc.enable()
         while not self._stopping:
             try:
                 self._turn()
@@ -210,8 +226,9 @@ class Controller:
         now = time.monotonic()
         if self._changing_since is None:
             self._changing_since = now
-        left = self._changing_since + _SETTLE_LONGEST - now
-        self._loop.at("files", min(_SETTLE_SECONDS, max(0.0, left)), self._read_again)
+        quiet, longest = _PATIENCE[self._files.activity]
+        left = self._changing_since + longest - now
+        self._loop.at("files", min(quiet, max(0.0, left)), self._read_again)
 
     def _read_again(self) -> None:
         self._changing_since = None

@@ -18,7 +18,7 @@ from nfq_guard.kernel.plan import plan_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nfq_guard.adapters.nft import Table
+    from nfq_guard.adapters.nft import Look, Table
     from nfq_guard.daemon.pool import Pool
     from nfq_guard.daemon.slots import SlotTable
     from nfq_guard.engine.ruleset import Ruleset
@@ -87,8 +87,10 @@ class Enforcer:
         following = self._numbered(ruleset)
         plan = plan_for(following, following.generation)
         try:
-            self._pool.install(following, self._slots.assign(following.counted))
-            self._install(plan)
+            # The kernel is asked what it has while the workers take in the ruleset.
+            with self._table.look() as look:
+                self._pool.install(following, self._slots.assign(following.counted))
+                self._install(plan, look=look)
         except (KernelError, WorkerError) as error:
             self._go_back(before)
             raise NotEnforcedError(_refusal(error)) from error
@@ -143,8 +145,8 @@ class Enforcer:
         except KernelError:
             return False
 
-    def _install(self, plan: KernelPlan, *, again: bool = False) -> None:
-        self._table.install(plan, again=again)
+    def _install(self, plan: KernelPlan, *, again: bool = False, look: Look | None = None) -> None:
+        self._table.install(plan, again=again, look=look)
         self._content = self._table.content()
         self._doubtful = False
 

@@ -157,7 +157,7 @@ class Guard:
         return found
 
     def open(self, handle: Handler) -> None:
-        """Open the metrics address and the control socket; StartError if one cannot be had."""
+        """Open the metrics address and the control socket, launch workers; StartError if one cannot be had."""
         listen = parse_listen(self.settings.metrics)
         try:
             if listen is not None:
@@ -171,6 +171,7 @@ class Guard:
             self._control = ControlServer(self.settings.control, handle, self.loop.selector)
         except (ControlInUseError, OSError) as error:
             self._cannot(f"control socket {self.settings.control}: {error}")
+        self.pool.launch()
 
     def _cannot(self, why: str) -> NoReturn:
         raise StartError(why)
@@ -289,6 +290,7 @@ class Guard:
 
     def close(self) -> None:
         """Give back what is this process's own; what is in force stays so."""
+        self.pool.dismiss()
         if self._control is not None:
             self._control.close()
         if self._http is not None:

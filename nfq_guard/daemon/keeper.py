@@ -144,11 +144,10 @@ class Keeper:
     def _in_force(self, candidate: Candidate) -> None:
         guard = self._guard
         guard.telemetry.ruleset = guard.enforcer.ruleset
-        if candidate.loaded is not self._loaded:
-            self._loaded = candidate.loaded
+        before, self._loaded = self._loaded, candidate.loaded
+        if candidate.loaded is not before:
             report(self._log, candidate.warnings)
             guard.telemetry.loaded_at = time.time()
-            guard.save_snapshot(candidate.loaded.sources)
         self._log.info(
             "policy in force",
             generation=guard.telemetry.generation,
@@ -159,6 +158,9 @@ class Keeper:
         )
         if guard.slots.uncounted:
             self._log.warning("more rules than counters", uncounted=guard.slots.uncounted)
+        if before is None or candidate.loaded.sources != before.sources:
+            # Last: a disk may take its time.
+            guard.save_snapshot(candidate.loaded.sources)
 
 
 def report(log: Log, problems: Iterable[Problem]) -> None:

@@ -14,6 +14,7 @@ import os
 import pickle
 import struct
 import time
+from itertools import chain as joined
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,25 +31,29 @@ _FRAME = struct.Struct("=iI")
 _WHOLE = -1
 """Number of the last frame: what holds all others."""
 _CONTAINERS = frozenset({list, tuple, dict})
+_ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
+_ROWS = frozenset({tuple, type(None)})
 
 
-def store(content: object, name: str, apart: Iterable[type] = ()) -> int:
+def store(content: object, name: str, apart: Iterable[type] = (), plain: Iterable[type] = ()) -> int:
     """Return a descriptor of a memory file with an object, to be sent to any number of workers.
 
-    `apart`: classes whose every object gets a frame of its own.
+    `apart`: classes whose every object gets a frame of its own. `plain`: classes whose objects
+    hold nothing long, and nothing of those.
     """
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
     with os.fdopen(os.dup(descriptor), "wb") as stream:
-        _Packer(stream, apart).pack(content)
+        _Packer(stream, apart, plain).pack(content)
     return descriptor
 
 
 class _Packer:
     """Writes frames."""
 
-    def __init__(self, stream: BinaryIO, apart: Iterable[type]) -> None:
+    def __init__(self, stream: BinaryIO, apart: Iterable[type], plain: Iterable[type]) -> None:
         self._stream = stream
         self._apart = frozenset(apart)
+        self._plain = _ATOMS | frozenset(plain)
         self._numbers: dict[int, int] = {}
         self._held: list[object] = []
         """What was written: no identity of it may be used again meanwhile."""
@@ -75,7 +80,24 @@ class _Packer:
             self._frame(number, dict(part) if kind is dict else part)
         return number
 
+    def _is_plain(self, part: object) -> bool:
+        """Return whether no item of a list has frames of its own: nor has it to be asked for each."""
+        if type(part) is not list:
+            return False
+        kinds = set(map(type, part))
+        if kinds <= self._plain:
+            return True
+        if not kinds <= _ROWS:
+            return False
+        rows = [row for row in part if row]
+        return max(map(len, rows), default=0) <= LONG and set(map(type, joined.from_iterable(rows))) <= _ATOMS
+
     def _frame(self, number: int, content: object) -> None:
+        if self._is_plain(content):
+            data = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+            self._stream.write(_FRAME.pack(number, len(data)))
+            self._stream.write(data)
+            return
         buffer = io.BytesIO()
         _Pickler(buffer, self, content).dump(content)
         self._stream.write(_FRAME.pack(number, buffer.tell()))

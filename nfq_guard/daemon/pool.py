@@ -85,6 +85,8 @@ class Pool:
         for setup in setups:
             descriptor = create_block()
             self._slots.append(_Slot(Place(setup, descriptor, map_block(descriptor))))
+        self._launched: dict[int, WorkerProcess] = {}
+        """By queue: started ahead of time, and nobody's yet."""
         self._payload: int | None = None
         self._generation = 0
         self.restarts = 0
@@ -108,6 +110,21 @@ class Pool:
     def _serves(self, slot: _Slot) -> bool:
         worker = slot.worker
         return worker is not None and worker.bound and worker.generation == self._generation
+
+    def launch(self) -> None:
+        """Start processes for `start` to take: they load while their first ruleset is made.
+
+        Until then they are not recorded: they hold no queue, and end when we do.
+        """
+        for slot in self._slots:
+            self._launched[slot.place.setup.queue] = WorkerProcess(slot.place.setup, slot.place.descriptor)
+
+    def dismiss(self) -> None:
+        """End what was launched and never taken."""
+        while self._launched:
+            _, worker = self._launched.popitem()
+            worker.kill()
+            worker.close()
 
     def start(self, before_bind: Callable[[], None]) -> None:
         """Start all workers under the installed payload; WorkerError if one cannot serve.
@@ -222,7 +239,8 @@ class Pool:
         )
 
     def _spawn(self, slot: _Slot) -> None:
-        slot.worker = WorkerProcess(slot.place.setup, slot.place.descriptor)
+        launched = self._launched.pop(slot.place.setup.queue, None)
+        slot.worker = launched or WorkerProcess(slot.place.setup, slot.place.descriptor)
         slot.beat, slot.silent, slot.idle = slot.place.words[Word.HEARTBEAT_NS], 0.0, 0.0
         slot.started_at, slot.start_at = time.monotonic(), None
         self.record()
@@ -273,6 +291,7 @@ class Pool:
 
     def stop(self) -> None:
         """End all workers for good."""
+        self.dismiss()
         for worker in self._living():
             worker.kill()
             worker.unregister(self._selector)

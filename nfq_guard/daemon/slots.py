@@ -31,6 +31,8 @@ class SlotTable:
         self._active: frozenset[CountedKey] = frozenset()
         self.uncounted = 0
         """Keys of the last assignment that got no slot."""
+        self._assigned: tuple[tuple[CountedKey, ...], tuple[int, ...]] = ((), ())
+        """The last assignment."""
 
     def assign(self, keys: Sequence[CountedKey]) -> tuple[int, ...]:
         """Return a slot for each key, UNCOUNTED where the table is full.
@@ -38,6 +40,9 @@ class SlotTable:
         Neither slots of these keys nor of the assignment before are recycled: the
         workers count by that one until they have swapped.
         """
+        asked = tuple(keys)
+        if not self.uncounted and asked == self._assigned[0]:
+            return self._assigned[1]
         wanted = frozenset(keys)
         vanished = {key: slot for key, slot in self._slots.items() if key not in wanted}
         spare = self._spare(vanished)
@@ -49,7 +54,8 @@ class SlotTable:
         self._slots = vanished | {key: slot for key, slot in living.items() if slot != UNCOUNTED}
         self._active = wanted
         self.uncounted = sum(slot == UNCOUNTED for slot in living.values())
-        return tuple(living[key] for key in keys)
+        self._assigned = asked, tuple(living[key] for key in keys)
+        return self._assigned[1]
 
     def _spare(self, vanished: dict[CountedKey, int]) -> Iterator[int]:
         """Yield slots never used, then those of keys that vanished first, taking them out."""

@@ -144,7 +144,8 @@ class StateFolder:
                 os.unlink(temporary)  # noqa: PTH108 - as above
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_DETOUR, 0o600)
             with os.fdopen(descriptor, "w") as stream:
-                json.dump(document, stream)
+                # In one go: `dump` writes value by value, which takes ten times as long.
+                stream.write(json.dumps(document))
                 stream.flush()
                 os.fsync(stream.fileno())
             os.rename(temporary, self._at(name))  # noqa: PTH104 - as above

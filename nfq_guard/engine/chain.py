@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from nfq_guard.model.decision import Decision, RuleRef
     from nfq_guard.model.flow import Packet
 
+    Share = tuple[tuple[int, Wanted], ...]
+    """Numbers of the slices of which a line may accept packets, each with what it wants of them."""
+
 PROTOCOLS = 256
 PORTED = frozenset({TCP, UDP, SCTP, UDPLITE})
 """Protocols whose packets have ports, if only in their first fragment."""
@@ -130,23 +133,28 @@ class Chain:
     The last flat rule must accept anything, so that every packet has an outcome.
     """
 
-    __slots__ = ("rules", "slices")
+    __slots__ = ("rules", "shares", "slices")
 
-    def __init__(self, rules: Iterable[FlatRule]) -> None:
-        """Build the tables; ValueError if some packet could match no rule."""
+    def __init__(self, rules: Iterable[FlatRule], like: Chain | None = None) -> None:
+        """Build the tables; ValueError if some packet could match no rule.
+
+        `like`: a chain, never one that has travelled, of which much may be the same: that is
+        taken over, and not made again. The tables are what they would be without.
+        """
         self.rules = tuple(rules)
         if not self.rules or self.rules[-1].step is not Step.DECIDE or self.rules[-1].criteria != ANYTHING:
             raise ValueError("the last flat rule must decide about anything")
-        self.slices: Mapping[int, tuple[Slice, ...]] = {family: self._sliced(family) for family in FAMILIES}
+        self.shares = _shares(self.rules, like)
+        """By line: its share in the slices. None in a chain that has travelled: only another one is made with them."""
+        pieces = _pieces(self.shares, None if like is None else like.slices)
+        self.slices: Mapping[int, tuple[Slice, ...]] = {
+            family: tuple(pieces[number] for number in numbers) for family, numbers in _NUMBERS.items()
+        }
         """By family and protocol number; protocols that no rule treats apart share one."""
 
-    def _sliced(self, family: int) -> tuple[Slice, ...]:
-        present = [
-            (line, rule.criteria[family]) for line, rule in enumerate(self.rules) if family in rule.criteria
-        ]
-        apart = {protocol: _slice(present, family, protocol) for protocol in _apart(family)}
-        others = _slice(present, family, None)
-        return tuple(apart.get(protocol, others) for protocol in range(PROTOCOLS))
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Leave out what only another chain is made with."""
+        return None, {"rules": self.rules, "slices": self.slices, "shares": ()}
 
     def key(self, packet: Packet) -> Key:
         """Return the classes of a packet's fields in its slice."""
@@ -197,16 +205,75 @@ class Chain:
             line = part.first(key, rule.target)
 
 
-def _slice(present: Sequence[tuple[int, Criteria]], family: int, protocol: int | None) -> Slice:
-    """Return the slice of a protocol; None: of all that are not treated apart."""
-    lines: list[int] = []
-    wanted: list[Wanted] = []
-    for line, criteria in present:
-        fields = _fields(criteria, family, protocol)
-        if fields is not None:
-            lines.append(line)
-            wanted.append(fields)
-    return Slice(lines, wanted)
+def _apart(family: int) -> frozenset[int]:
+    """Return the protocols whose packets have fields of their own."""
+    return PORTED | {ICMP_OF_FAMILY[family]}
+
+
+_SLICES: tuple[tuple[int, int | None], ...] = tuple(
+    (family, protocol) for family in FAMILIES for protocol in (*sorted(_apart(family)), None)
+)
+"""Family and protocol of each slice of a chain; None: all protocols that are not treated apart."""
+_NUMBERS: Mapping[int, tuple[int, ...]] = {
+    family: tuple(
+        _SLICES.index((family, protocol if protocol in _apart(family) else None))
+        for protocol in range(PROTOCOLS)
+    )
+    for family in FAMILIES
+}
+"""By family and protocol number: the slice."""
+
+
+def _shares(rules: Sequence[FlatRule], like: Chain | None) -> list[Share]:
+    known: dict[int, Share] = {}
+    """By the identity of criteria, all of which somebody holds meanwhile: comparing them takes longer."""
+    if like is not None:
+        known = {id(rule.criteria): share for rule, share in zip(like.rules, like.shares, strict=True)}
+    shares: list[Share] = []
+    for rule in rules:
+        share = known.get(id(rule.criteria))
+        if share is None:
+            share = known[id(rule.criteria)] = tuple(_share(rule.criteria))
+        shares.append(share)
+    return shares
+
+
+def _share(criteria: Mapping[int, Criteria]) -> Iterator[tuple[int, Wanted]]:
+    """Yield each slice of which a line may accept packets, and what it wants of them."""
+    for family, one in criteria.items():
+        for number in _candidates(one.protocol, family):
+            fields = _fields(one, family, _SLICES[number][1])
+            if fields is not None:
+                yield number, fields
+
+
+def _candidates(protocols: Intervals | None, family: int) -> Iterable[int]:
+    """Return the slices that may hold packets of some protocols, and perhaps more."""
+    numbers = _NUMBERS[family]
+    if protocols is not None and len(protocols.spans) == 1:
+        ((low, high),) = protocols.spans
+        if low == high:
+            return (numbers[low],)
+    return _OF_FAMILY[family]
+
+
+_OF_FAMILY: Mapping[int, tuple[int, ...]] = {
+    family: tuple(sorted(set(numbers))) for family, numbers in _NUMBERS.items()
+}
+
+
+def _pieces(shares: Sequence[Share], like: Mapping[int, tuple[Slice, ...]] | None) -> list[Slice]:
+    """Return the slices in the order of `_SLICES`."""
+    lines: list[list[int]] = [[] for _ in _SLICES]
+    wanted: list[list[Wanted]] = [[] for _ in _SLICES]
+    for line, share in enumerate(shares):
+        for number, fields in share:
+            lines[number].append(line)
+            wanted[number].append(fields)
+    return [
+        Slice.of(lines[number], wanted[number], None if like is None else like[family][protocol or 0])
+        for number, (family, protocol) in enumerate(_SLICES)
+    ]
 
 
 def _fields(criteria: Criteria, family: int, protocol: int | None) -> Wanted | None:
@@ -232,11 +299,6 @@ def _fields(criteria: Criteria, family: int, protocol: int | None) -> Wanted | N
 
 def _accepts(intervals: Intervals, value: int) -> bool:
     return any(low <= value <= high for low, high in intervals.spans)
-
-
-def _apart(family: int) -> frozenset[int]:
-    """Return the protocols whose packets have fields of their own."""
-    return PORTED | {ICMP_OF_FAMILY[family]}
 
 
 def _only_apart(protocols: Intervals, family: int) -> bool:

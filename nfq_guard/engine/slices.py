@@ -17,6 +17,7 @@ from nfq_guard.engine.axis import Axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from nfq_guard.model.addresses import Intervals
 
@@ -31,15 +32,35 @@ FIELDS = 4
 class Slice:
     """Lines in evaluation order, by fields. The last must accept anything."""
 
-    __slots__ = ("_everywhere", "_specific", "axes", "lines")
+    __slots__ = ("_everywhere", "_specific", "axes", "lines", "wanted")
 
-    def __init__(self, lines: Sequence[int], wanted: Sequence[Wanted]) -> None:
-        """Take in lines, as the chain numbers them, and what each wants."""
+    def __init__(self, lines: Sequence[int], wanted: Sequence[Wanted], like: Slice | None = None) -> None:
+        """Take in lines, as the chain numbers them, and what each wants.
+
+        Axes that a slice `like` this one has are taken over.
+        """
         self.lines = tuple(lines)
         """Of the chain, by our own numbers, which follow the same order."""
-        self.axes = tuple(Axis(_specific(wanted, field), len(self.lines)) for field in range(FIELDS))
+        self.wanted = wanted
+        """By our own numbers; empty in a slice that has travelled: only another one is made with it."""
+        kept: Sequence[Axis | None] = (None,) * FIELDS if like is None else _kept(wanted, like)
+        self.axes = tuple(
+            Axis(_specific(wanted, field), len(self.lines)) if axis is None else axis
+            for field, axis in enumerate(kept)
+        )
         self._specific = tuple(axis.specific for axis in self.axes)
         self._everywhere = tuple(line for line, fields in enumerate(wanted) if fields == _ANYTHING)
+
+    @classmethod
+    def of(cls, lines: Sequence[int], wanted: Sequence[Wanted], like: Slice | None) -> Slice:
+        """Return a slice of lines: `like` itself, if it is that."""
+        if like is not None and like.lines == tuple(lines) and like.wanted == wanted:
+            return like
+        return cls(lines, wanted, like)
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Leave out what only another slice is made with."""
+        return None, {name: getattr(self, name) for name in self.__slots__} | {"wanted": ()}
 
     def key(self, source: int, destination: int, third: int, fourth: int) -> Key:
         """Return the classes of a packet's fields."""
@@ -93,6 +114,17 @@ class Slice:
             low = mask & -mask
             yield self.lines[low.bit_length() - 1]
             mask ^= low
+
+
+def _kept(wanted: Sequence[Wanted], like: Slice) -> Sequence[Axis | None]:
+    """Return, by field, the axis of a slice if all lines want the same of the field."""
+    if len(wanted) != len(like.wanted):
+        return (None,) * FIELDS
+    changed = [pair for pair in zip(wanted, like.wanted, strict=True) if pair[0] is not pair[1]]
+    return [
+        axis if all(one[field] == other[field] for one, other in changed) else None
+        for field, axis in enumerate(like.axes)
+    ]
 
 
 def _specific(wanted: Sequence[Wanted], field: int) -> Iterator[tuple[int, Intervals]]:

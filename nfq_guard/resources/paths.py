@@ -7,6 +7,7 @@ deepest part of it that exists stands.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nfq_guard.resources.tree import Entry, MappingNode, Node, SequenceNode
@@ -39,6 +40,7 @@ def format_path(path: Path) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def parse_path(text: str) -> Path:
     """Return the path that a text names."""
     steps: list[str | int] = []

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
+from typing import TYPE_CHECKING
 
 import pytest
+from netns import until
 
-from nfq_guard.adapters.command import KernelError, expect, run
+from nfq_guard.adapters.command import KernelError, Running, expect, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_tool_gets_its_input_and_gives_its_output() -> None:
@@ -53,3 +59,21 @@ def test_tools_speak_english_and_are_found_in_sbin(monkeypatch: pytest.MonkeyPat
 def test_a_long_complaint_is_cut() -> None:
     done = run("sh", "-c", "head -c 9000 /dev/zero | tr '\\0' x >&2; exit 1")
     assert len(done.complaint) == 2000
+
+
+def test_a_tool_runs_beside_us_until_it_is_asked_for(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    running = Running("sh", "-c", f"touch {mark}; echo done")
+
+    until(mark.exists)
+    assert running.finish() == (0, "done\n", "")
+
+
+def test_a_tool_that_nobody_asks_any_more_is_ended() -> None:
+    running = Running("sleep", "60")
+
+    running.end()
+    running.end()
+
+    assert running._process.returncode == -signal.SIGKILL

@@ -331,19 +331,44 @@ def test_without_the_right_to_do_it_every_call_reports_the_refusal(
     table: Table, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table.install(PLAN)
-    monkeypatch.setattr("nfq_guard.adapters.command.subprocess.run", _as_nobody)
+    monkeypatch.setattr("nfq_guard.adapters.command.subprocess.Popen", _as_nobody)
     with pytest.raises(KernelError, match="Operation not permitted"):
         getattr(table, call)(*([PLAN] if call == "install" else []))
 
 
-_run = subprocess.run
+_popen = subprocess.Popen
 
 
 def _as_nobody(argv: tuple[str, ...], **kwargs: object) -> object:
-    return _run(argv, user=65534, **kwargs)  # type: ignore[call-overload]
+    return _popen(argv, user=65534, **kwargs)  # type: ignore[call-overload]
 
 
 def test_a_snapshot_without_our_remarks_is_not_sound() -> None:
     assert not Snapshot(1, (), None, "").sound
     foreign = tuple(BaseChain(name, "input", 0, 1, ("",)) for name in sorted(base_chain_names()))
     assert not Snapshot(1, foreign, None, "").sound
+
+
+def test_a_look_tells_of_the_table_and_serves_an_install(table: Table) -> None:
+    table.install(PLAN)
+    with table.look() as look:
+        assert look.snapshot() == table.read_back()
+
+    with table.look() as look:
+        table.install(replace(PLAN, generation=4), look=look)
+
+    assert table.installed_generation() == 4
+
+
+def test_a_look_that_the_table_has_outrun_changes_nothing_that_the_kernel_does_not_accept(
+    space: netns.Namespace, table: Table
+) -> None:
+    table.install(PLAN)
+
+    with table.look() as look:
+        netns.until(lambda: look._asked._process.poll() is not None)
+        space.nft("delete table inet nfq_guard\n")
+        with pytest.raises(KernelError, match="No such file"):
+            table.install(replace(PLAN, generation=4), look=look)
+
+    assert table.read_back() is None

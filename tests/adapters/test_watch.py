@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from nfq_guard.adapters.watch import FileWatch
+from nfq_guard.adapters.watch import Activity, FileWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,8 @@ class Watched:
         (self.rules / "c.yaml").symlink_to(elsewhere / "c.yaml")
         (base / "current").symlink_to("site")
         self.watch = FileWatch([str(base / "current" / "rules")])
+        self.begun: IO[str] | None = None
+        """A file that is open for writing."""
 
     def heard(self) -> bool:
         poll = select.poll()
@@ -49,6 +51,8 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made = Watched(tmp_path)
     yield made
     made.watch.close()
+    if made.begun is not None:
+        made.begun.close()
 
 
 def write_in_place(it: Watched) -> None:
@@ -185,3 +189,83 @@ def test_a_path_that_does_not_exist_yet_is_heard_when_it_comes(tmp_path: Path) -
 
 def test_an_overflow_counts_as_a_change(watched: Watched) -> None:
     assert watched.watch._matters(-1, 0x4000, "")
+
+
+def begin_writing(it: Watched) -> None:
+    it.begun = (it.rules / "a.yaml").open("w")
+    it.begun.write("half")
+    it.begun.flush()
+
+
+def begin_writing_anew(it: Watched) -> None:
+    it.begun = (it.rules / "new.yaml").open("w")
+    it.begun.write("half")
+    it.begun.flush()
+
+
+def finish_writing(it: Watched) -> None:
+    begin_writing(it)
+    assert it.begun is not None
+    it.begun.close()
+
+
+def begin_and_remove(it: Watched) -> None:
+    begin_writing(it)
+    (it.rules / "a.yaml").unlink()
+
+
+def begin_a_hidden_one(it: Watched) -> None:
+    it.begun = (it.rules / ".a.yaml.new").open("w")
+    it.begun.write("half")
+    it.begun.flush()
+
+
+def two(it: Watched) -> None:
+    write_in_place(it)
+    write_below(it)
+
+
+def create_a_link(it: Watched) -> None:
+    (it.rules / "l.yaml").symlink_to("a.yaml")
+
+
+def begin_behind_a_link(it: Watched) -> None:
+    it.begun = (it.base / "elsewhere" / "c.yaml").open("w")
+    it.begun.write("half")
+    it.begun.flush()
+
+
+ACTIVITY = [
+    (write_in_place, Activity.DONE),
+    (replace_as_editors_do, Activity.DONE),
+    (remove, Activity.DONE),
+    (add, Activity.DONE),
+    (finish_writing, Activity.DONE),
+    (begin_and_remove, Activity.DONE),
+    (begin_a_hidden_one, Activity.DONE),
+    (swap_the_link_on_the_way, Activity.DONE),
+    (two, Activity.SEVERAL),
+    (create_a_link, Activity.SEVERAL),
+    (begin_writing, Activity.WRITING),
+    (begin_writing_anew, Activity.WRITING),
+    (begin_behind_a_link, Activity.WRITING),
+]
+
+
+@pytest.mark.parametrize(("change", "activity"), ACTIVITY)
+def test_what_is_being_done_to_rule_files_is_told(
+    watched: Watched, change: Callable[[Watched], None], activity: Activity
+) -> None:
+    change(watched)
+    watched.heard()
+
+    assert watched.watch.activity is activity
+
+
+def test_what_was_done_before_rearming_counts_no_more(watched: Watched) -> None:
+    begin_writing(watched)
+    watched.heard()
+
+    watched.watch.rearm()
+
+    assert watched.watch.activity is Activity.DONE

@@ -14,13 +14,14 @@ from strategies import FACTS, inventories
 from nfq_guard.compile import CompileMemory, compile_ruleset
 from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.policies import AppliedTier, PolicyIndex
-from nfq_guard.model.flow import Stage
+from nfq_guard.model.flow import Side, Stage
 from nfq_guard.resources import LoadMemory, Source, load
 from nfq_guard.resources.labels import EndpointLabels
 from nfq_guard.selector import SelectorCache, parse
 
 if TYPE_CHECKING:
     from nfq_guard.compile import Compiled
+    from nfq_guard.engine.chain import Chain
     from nfq_guard.model.addresses import AddressSet
     from nfq_guard.resources import Inventory
 
@@ -36,19 +37,21 @@ class Memories:
         self.loads = LoadMemory(self.selectors)
         self.compiles = CompileMemory(self.selectors)
 
-    def inventory(self, *resources: Resource) -> Inventory:
-        """Load resources, each from a file of its own."""
-        sources = [
-            Source(
-                f"{made['kind']}-{made['metadata']['name']}-{made['metadata'].get('namespace')}",
-                json.dumps({"apiVersion": "projectcalico.org/v3", **made}).encode(),
+    def inventory(self, *resources: Resource, together: bool = False) -> Inventory:
+        """Load resources, each from a file of its own, or all from one."""
+        texts = {
+            f"{made['kind']}-{made['metadata']['name']}-{made['metadata'].get('namespace')}": json.dumps(
+                {"apiVersion": "projectcalico.org/v3", **made}, indent=1
             )
             for made in resources
-        ]
-        return load(sources, self.loads)[0]
+        }
+        if together:
+            texts = {"all": "\n---\n".join(texts.values())}
+        return load([Source(name, text.encode()) for name, text in texts.items()], self.loads)[0]
 
-    def compile(self, *resources: Resource) -> Compiled:
-        return compile_ruleset(self.inventory(*resources), HOST, memory=self.compiles)
+    def compile(self, *resources: Resource, together: bool = False) -> Compiled:
+        inventory = self.inventory(*resources, together=together)
+        return compile_ruleset(inventory, HOST, memory=self.compiles)
 
     def selected(self, text: str, *resources: Resource) -> AddressSet:
         book = AddressBook(self.inventory(*resources), self.selectors, self.compiles.addresses)
@@ -71,10 +74,27 @@ def spread(compiled: Compiled) -> object:
     ruleset = compiled.ruleset
     endpoints = {**ruleset.by_interface, **ruleset.workloads, "*": ruleset.wildcard}
     lines = {
-        interface: endpoint and (endpoint.name, {at: chain.rules for at, chain in endpoint.chains.items()})
+        interface: endpoint
+        and (
+            endpoint.name,
+            {at: tables(chain) for at, chain in endpoint.chains.items()},
+            {at: (tables(pending.chain), pending.outcomes) for at, pending in endpoint.pending.items()},
+        )
         for interface, endpoint in endpoints.items()
     }
-    return lines, ruleset.counter_keys, ruleset.endpoint_status, ruleset.options, compiled.warnings
+    counted = (ruleset.counter_keys, ruleset.tried_keys, ruleset.staged_policies)
+    return lines, counted, ruleset.endpoint_status, ruleset.options, compiled.warnings
+
+
+def tables(chain: Chain) -> object:
+    """Return a chain's lines, and everything that they are found by."""
+    return chain.rules, {
+        family: [
+            (piece.lines, [(axis.starts, axis.classes, axis.members, axis.specific) for axis in piece.axes])
+            for piece in {id(piece): piece for piece in pieces}.values()
+        ]
+        for family, pieces in chain.slices.items()
+    }
 
 
 @given(inventories(), st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=5))
@@ -97,6 +117,93 @@ def netset(name: str, *nets: str, **labels: str) -> Resource:
 
 
 A, B, C = (netset(name, f"10.{number}.0.0/16", set=name) for number, name in enumerate("abc"))
+
+
+versions = st.tuples(inventories(), inventories())
+choices = st.lists(st.sampled_from([None, 0, 0, 0, 1, 1]), min_size=20, max_size=20)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a file each", "one file"])
+@given(versions=versions, walk=st.lists(choices, min_size=2, max_size=5))
+def test_after_whatever_edits_a_compilation_gives_what_a_first_one_gives(
+    versions: tuple[list[Resource], list[Resource]], walk: list[list[int | None]], *, together: bool
+) -> None:
+    """Each step takes one of two versions of each resource, or leaves it out."""
+    named = [{(made["kind"], made["metadata"]["name"]): made for made in resources} for resources in versions]
+    memories = Memories()
+
+    for step in walk:
+        chosen = zip({**named[0], **named[1]}, step * 2, strict=False)
+        now = [named[which][name] for name, which in chosen if which is not None and name in named[which]]
+        fresh = spread(Memories().compile(*now, together=together))
+        assert spread(memories.compile(*now, together=together)) == fresh
+
+
+def chains_of(compiled: Compiled) -> dict[Side, Chain]:
+    """Return the normal chains of eth0."""
+    endpoint = compiled.ruleset.by_interface["eth0"]
+    return {side: endpoint.chains[Stage.NORMAL, side] for side in Side}
+
+
+def test_lines_and_chains_are_the_same_objects_while_nothing_in_them_changed(memories: Memories) -> None:
+    rules = [{"action": action, "source": {"selector": "set == 'a'"}} for action in ("Log", "Pass", "Allow")]
+    resources = [host_endpoint(), A, *(policy(name, ingress=rules) for name in ("p", "q", "r"))]
+    first = chains_of(memories.compile(*resources))
+    edited = [
+        policy("q", ingress=rules[::-1]) if made["metadata"]["name"] == "q" else made for made in resources
+    ]
+
+    second = chains_of(memories.compile(*edited))
+
+    assert second[Side.EGRESS] is first[Side.EGRESS]
+    kept = set(map(id, first[Side.INGRESS].rules))
+    assert {
+        rule.ref.name for rule in second[Side.INGRESS].rules if rule.ref is not None and id(rule) in kept
+    } == {"p", "r"}
+    assert chains_of(memories.compile(*edited, netset("b", "10.1.0.0/16", set="b"))) == second
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        netset("a", "10.9.0.0/16", set="a"),
+        netset("a", "10.0.0.0/16", set="b"),
+        netset("c", "10.3.0.0/16", set="a"),
+        host_endpoint("there", node="other", expectedIPs=["192.0.2.7"], labels={"set": "a"}),
+    ],
+    ids=["another net", "a label goes", "a set comes", "an endpoint comes"],
+)
+def test_a_rule_whose_selector_stands_for_something_else_is_another_line(
+    memories: Memories, change: Resource
+) -> None:
+    rules = [{"action": "Allow", "source": {"selector": "set == 'a'"}}]
+    before = [host_endpoint(), netset("a", "10.0.0.0/16", set="a"), policy("p", ingress=rules)]
+    after = [made for made in before if made["metadata"]["name"] != change["metadata"]["name"]] + [change]
+    first = spread(memories.compile(*before))
+
+    assert spread(memories.compile(*after)) == spread(Memories().compile(*after)) != first
+    assert spread(memories.compile(*before)) == first
+
+
+def logging(prefix: str) -> Resource:
+    return resource("FelixConfiguration", "default", logPrefix=prefix)
+
+
+def test_another_prefix_of_log_lines_is_taken_up(memories: Memories) -> None:
+    made = [host_endpoint(), policy("p", ingress=[{"action": "Log"}])]
+    one, other = (spread(Memories().compile(*made, logging(prefix))) for prefix in ("one", "other"))
+
+    assert spread(memories.compile(*made, logging("one"))) == one
+    assert spread(memories.compile(*made, logging("other"))) == other != one
+
+
+def test_lines_move_with_what_comes_and_goes_ahead_of_them(memories: Memories) -> None:
+    ends = [{"action": "Log"}, {"action": "Pass"}, {"action": "Allow"}]
+    made = [host_endpoint(), policy("p", order=2, ingress=ends)]
+    ahead = policy("ahead", order=1, ingress=ends[:2])
+
+    for now in (made, [*made, ahead], made):
+        assert spread(memories.compile(*now)) == spread(Memories().compile(*now))
 
 
 def test_a_selector_gives_the_same_object_while_what_it_selects_is_the_same(memories: Memories) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +56,24 @@ def test_changes_in_quick_succession_end_with_the_last(space: Space, tmp_path: P
 
         until(lambda: last(daemon), "the last")
         assert daemon.log.count("policy in force") < 40
+
+
+def test_a_file_that_is_being_written_is_not_read_before_it_is_complete(space: Space, tmp_path: Path) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        before = daemon.metric("nfq_guard_generation")
+
+        with (tmp_path / "rules" / "more.yaml").open("w") as more:
+            more.write(policy(tcp(81), name="first"))
+            more.flush()
+            time.sleep(0.4)
+            assert daemon.metric("nfq_guard_generation") == before
+            more.write("---\n" + policy(tcp(82), name="second"))
+
+        until(lambda: daemon.reloaded(int(before)), "it is read")
+        assert daemon.metric("nfq_guard_generation") == before + 1
+        assert daemon.log.count("policy in force") == 2
 
 
 def test_an_interface_whose_name_is_not_text_harms_nothing_live_or_at_start(

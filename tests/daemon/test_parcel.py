@@ -208,3 +208,38 @@ def test_what_arrived_is_taken_apart_bit_by_bit() -> None:
     assert (counts[0], counts[-1], found) == (8000, 0, [[], {}])
     assert all(0 <= before - after <= LONG for before, after in pairwise(counts))
     assert unpacking._pieces == {}
+
+
+class Holder:
+    """Of a class that gets frames of its own."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holder) and self.held == other.held
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("items", "number"),
+    [
+        (list(range(LONG + 1)), 3),
+        ([(1, 2), None] * LONG, 3),
+        ([(1, (2,)), None] * LONG, 3),
+        ([*range(LONG), (0,) * (LONG + 1)], 5),
+        ([None, *[(0,) * (LONG + 1)] * LONG], 5),
+        ([(1, Holder(2))] * (LONG + 1), 4),
+        ([Holder(2)] * (LONG + 1), 4),
+    ],
+    ids=["numbers", "rows", "nested", "numbers and a long row", "long rows", "others in rows", "others"],
+)
+def test_items_are_asked_one_by_one_only_where_one_may_have_frames_of_its_own(
+    items: list[object], number: int
+) -> None:
+    descriptor = store([items], "test", (Holder,))
+    assert len(list(frames(descriptor))) == number
+    os.close(descriptor)
+
+    assert arrived([items], Holder) == as_lists([items], LONG)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,38 @@ def test_files_are_loaded_from_a_folder_with_every_problem_of_all_of_them(tmp_pa
 
     files = {problem.position.file.rpartition("/")[2] for problem in caught.value.problems}
     assert files == {"b.yaml", "c.yaml", "absent"}
+
+
+def test_files_that_did_not_change_are_read_again_only_when_they_are_to_be_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(BASIC)
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 3600 * 10**9)
+    compiler = Compiler((str(tmp_path),), Options())
+    (first,), _ = compiler.read()
+
+    (second,), _ = compiler.read()
+    (third,), _ = compiler.read(anew=True)
+
+    assert second is first
+    assert third is not first
+    assert third == first
+
+
+def test_a_policy_that_did_not_change_is_the_same_object_after_a_reload() -> None:
+    compiler = Compiler(("unused",), Options())
+    texts = [BASIC, policy(tcp(81), name="other"), policy(tcp(82), name="other")]
+
+    def names(other: str) -> dict[str, object]:
+        sources = [Source("a.yaml", texts[0].encode()), Source("b.yaml", other.encode())]
+        inventory = compiler.decode(sources).inventory
+        return {located.name: located for located in inventory.global_network_policies}
+
+    one, other = names(texts[1]), names(texts[2])
+
+    assert one["traffic"] is other["traffic"]
+    assert one["other"] != other["other"]
 
 
 def test_the_selector_cache_outlives_a_reload() -> None:

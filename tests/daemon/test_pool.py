@@ -12,6 +12,7 @@ from netns import Namespace, until
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.pool import Pool, WorkerError
+from nfq_guard.daemon.process import start_time
 from nfq_guard.engine.ruleset import Ruleset
 from nfq_guard.kernel.plan import KernelSettings
 
@@ -81,6 +82,27 @@ def test_all_are_loaded_before_any_takes_its_queue(tank: Tank) -> None:
     assert seen == [{10: False, 11: False}]
     assert tank.pool.up() == {10: True, 11: True}
     assert {record.queue for record in tank.records[-1]} == {10, 11}
+
+
+def test_workers_that_were_launched_are_the_ones_that_serve(tank: Tank) -> None:
+    tank.pool.launch()
+    assert tank.records == []
+    launched = {queue: worker.pid for queue, worker in tank.pool._launched.items()}
+
+    tank.started()
+
+    assert tank.pool.pids() == launched
+    assert sorted(record.pid for record in tank.records[-1]) == sorted(launched.values())
+
+
+def test_workers_that_were_launched_and_not_taken_are_ended(tank: Tank) -> None:
+    tank.pool.launch()
+    pids = [worker.pid for worker in tank.pool._launched.values()]
+
+    tank.pool.dismiss()
+
+    assert [start_time(pid) for pid in pids] == [None, None]
+    assert all(tank.started().up().values())
 
 
 def test_a_ruleset_reaches_every_worker_before_install_returns(tank: Tank) -> None:

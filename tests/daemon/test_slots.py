@@ -84,3 +84,25 @@ def test_what_is_tried_out_is_never_taken_for_what_is_enforced_and_goes_without_
 
     assert table.assign([enforced, *tried]) == (0, 1, UNCOUNTED)
     assert {one for one, _ in table.counts()} == {enforced, tried[0]}
+
+
+@given(st.lists(st.lists(st.integers(0, 9), unique=True, max_size=6), min_size=1, max_size=6))
+def test_what_is_assigned_again_has_the_same_slots_and_changes_nothing_later(walk: list[list[int]]) -> None:
+    memory = Memory()
+    once, twice = SlotTable(6, memory.read), SlotTable(6, memory.read)
+
+    for numbers in walk:
+        keys = tuple(map(key, numbers))
+        slots = once.assign(keys)
+        assert twice.assign(keys) == slots
+        if not once.uncounted:
+            assert twice.assign(keys) == slots
+            assert sorted(once.items()) == sorted(twice.items())
+
+
+def test_rules_that_found_no_slot_get_one_when_they_are_assigned_again() -> None:
+    table = SlotTable(1, Memory().read)
+    table.assign([key(1)])
+    assert table.assign((key(2),)) == (UNCOUNTED,)
+
+    assert table.assign((key(2),)) == (0,)

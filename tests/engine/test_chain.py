@@ -122,3 +122,76 @@ def test_a_chain_survives_the_way_to_the_worker() -> None:
     copy = pickle.loads(pickle.dumps(chain))  # noqa: S301 - our own bytes
 
     assert copy.classify(SYN) == Match(ALLOW, (7,))
+
+
+def told(chain: Chain) -> object:
+    """Return everything that a chain's tables hold."""
+    return chain.rules, {
+        family: [
+            (piece.lines, [(axis.starts, axis.classes, axis.members, axis.specific) for axis in piece.axes])
+            for piece in {id(piece): piece for piece in pieces}.values()
+        ]
+        for family, pieces in chain.slices.items()
+    }
+
+
+edits = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 8), st.lists(lines, max_size=2)), min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("sparse", [axis_module.SPARSE, 0], ids=["few lines a class", "many lines a class"])
+@given(rules=st.lists(lines, max_size=8), walk=edits, flow=st.lists(packets, max_size=6))
+def test_a_chain_made_like_another_is_what_it_is_made_alone(
+    sparse: int,
+    rules: list[FlatRule],
+    walk: list[tuple[int, int, list[FlatRule]]],
+    flow: list[Packet],
+) -> None:
+    with patch.object(axis_module, "SPARSE", sparse):
+        chain = Chain([*rules, LAST])
+        for first, last, between in walk:
+            rules = [*rules[:first], *between, *rules[last:]]
+            chain = Chain([*rules, LAST], like=chain)
+
+            alone = Chain([*rules, LAST])
+            assert told(chain) == told(alone)
+            for packet in map(with_its_own_fields, flow):
+                assert list(chain.accepting(packet)) == list(alone.accepting(packet))
+                assert chain.classify(packet) == alone.classify(packet)
+
+
+def test_what_no_change_touches_is_taken_over() -> None:
+    https, ssh, ping = (
+        FlatRule(Step.DECIDE, only(4, protocol=one(protocol), src=one(9), **more), ALLOW)
+        for protocol, more in (
+            (6, {"dport": one(port_key(443))}),
+            (17, {"dport": one(port_key(22))}),
+            (1, {"icmp": one(icmp_key(8, 0))}),
+        )
+    )
+    before = Chain([https, ssh, ping, LAST])
+    moved = FlatRule(Step.DECIDE, only(4, protocol=one(6), src=one(9), dport=one(port_key(80))), ALLOW)
+
+    after = Chain([moved, ssh, ping, LAST], like=before)
+
+    assert after.slices[6] == before.slices[6]
+    assert [after.slices[4][number] is before.slices[4][number] for number in (1, 17, 6)] == [
+        True,
+        True,
+        False,
+    ]
+    tcp = after.slices[4][6].axes
+    assert [axis is kept for axis, kept in zip(tcp, before.slices[4][6].axes, strict=True)] == [
+        *(True, True, False, True)
+    ]
+
+
+def test_what_travels_takes_nothing_along_that_only_another_chain_is_made_with() -> None:
+    chain = Chain([FlatRule(Step.DECIDE, only(4, protocol=one(6), src=one(9)), ALLOW), LAST])
+
+    arrived = pickle.loads(pickle.dumps(chain))  # noqa: S301 - our own
+
+    assert not arrived.shares
+    assert not any(piece.wanted for pieces in arrived.slices.values() for piece in pieces)
+    assert arrived.classify(SYN) == chain.classify(SYN)

@@ -5,6 +5,7 @@ Prints one JSON object, times in seconds. `load` is files to resources, `compile
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tempfile
@@ -37,4 +38,5 @@ def measure(policies: PolicySet) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # as `nfq-guard run` does until it serves
     print(json.dumps(measure(PolicySet(int(sys.argv[1]), sets=int(sys.argv[2])))))
