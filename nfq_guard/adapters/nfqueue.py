@@ -169,8 +169,9 @@ class QueueReader:
         # Nothing is copied, hence nothing queued, until the flags stand.
         try:
             self._bind(number, max_length)
+            self._descriptor = int(self._queue.get_fd())
             # The queue belongs to this socket, whoever reads and answers on it.
-            self._socket = socket.socket(fileno=os.dup(int(self._queue.get_fd())))
+            self._socket = socket.socket(fileno=os.dup(self._descriptor))
             self._configure(self._socket, max_length, copy_range)
             self._socket.setblocking(False)
         except (KernelError, OSError):
@@ -179,7 +180,7 @@ class QueueReader:
 
     def fileno(self) -> int:
         """Return the descriptor to poll for input."""
-        return int(self._queue.get_fd())
+        return self._descriptor
 
     def run(self, budget: int = BUDGET) -> int:  # noqa: C901, PLR0912, PLR0915 - a call for each packet costs 2 %
         """Judge what waits now, at most `budget` packets; return how many, 0 only if there are none. Never waits.
