@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nfq_guard.daemon.enforcer import NotEnforcedError
 from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.policy import same_policy
+from nfq_guard.daemon.whole import emptied
 from nfq_guard.model.problem import ConfigError, Severity
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Keeper:
         compiler = self._guard.compiler
         try:
             sources, problems = self._seen = compiler.read()
+            problems += emptied(lambda: self._guard.load_snapshot() or (), sources)
             return compiler.compile(compiler.decode(sources, problems), facts)
         except Exception as error:  # noqa: BLE001 - rules that break us are as good as invalid
             self._guard.telemetry.load_errors = self._reasons(error)
@@ -93,15 +95,18 @@ class Keeper:
         if seen == self._seen and not forced:
             return
         sources, problems = self._seen = seen
+        problems += emptied(lambda: self._present().sources, sources)
         self._guard.telemetry.load_errors = self._attempt(lambda: compiler.decode(sources, problems), facts)
 
     def recompile(self, facts: HostFacts) -> None:
         """Bring the files in force to bear on the host as it is now."""
-        loaded = self._loaded
-        assert loaded is not None, "begin comes first"  # noqa: S101
-        errors = self._attempt(lambda: loaded, facts)
+        errors = self._attempt(self._present, facts)
         if errors:
             self._guard.telemetry.load_errors = errors
+
+    def _present(self) -> Loaded:
+        assert self._loaded is not None, "begin comes first"  # noqa: S101
+        return self._loaded
 
     def _attempt(self, load: Callable[[], Loaded], facts: HostFacts) -> tuple[str, ...]:
         """Compile files for a host and bring them into force; return why not.
