@@ -7,10 +7,12 @@ import pytest
 from guarded import documents, endpoint, policy, tcp
 from netns import Namespace
 
+from nfq_guard.adapters.watch import FileWatch
 from nfq_guard.daemon.guard import Guard
 from nfq_guard.daemon.keeper import Keeper
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.settings import Settings
+from nfq_guard.daemon.whole import WholeFiles
 from nfq_guard.model.host import HostFacts, Interface
 from nfq_guard.resources.source import Source
 
@@ -39,7 +41,9 @@ class Kept:
             rules=(str(self.rules),), state=str(base / "state"), control=str(base / "c"), metrics="off"
         )
         self.guard = Guard(settings, Log(fd=self.log_fd))
-        self.keeper = Keeper(self.guard, self.retry)
+        self.watch = FileWatch([str(self.rules)])
+        files = WholeFiles(self.guard.compiler.read, self.watch, lambda _: None)
+        self.keeper = Keeper(self.guard, files, self.retry)
 
     def retry(self) -> None:
         self.retries += 1
@@ -60,6 +64,7 @@ class Kept:
         return len(self.guard.telemetry.load_errors)
 
     def close(self) -> None:
+        self.watch.close()
         self.guard.stop()
         self.guard.close()
         os.close(self.log_fd)
@@ -291,3 +296,41 @@ def test_a_file_may_go_and_one_that_never_said_anything_may_be_empty(kept: Kept)
     kept.keeper.reload(FACTS)
 
     assert kept.errors == 0
+
+
+def test_a_file_that_is_being_written_is_not_read_and_the_last_good_one_kept(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+
+    with (kept.rules / "a.yaml").open("w") as half:
+        for forced in (False, True, False):
+            kept.keeper.reload(FACTS, forced=forced)
+
+            (error,) = kept.guard.telemetry.load_errors
+            assert "a.yaml: error: the file is being written" in error
+            assert "[unfinished-file]" in error
+        half.write(BASIC)
+
+    assert kept.log.count("change not read yet") == 1
+    assert kept.guard.telemetry.ready().text != "ok"
+    assert [source.data for source in kept.guard.load_snapshot() or ()] == [BASIC.encode()]
+    kept.keeper.reload(FACTS)
+    assert (kept.errors, kept.generation) == (0, 1)
+
+
+def test_a_start_while_a_file_is_being_written_goes_by_the_last_good_policy(kept: Kept) -> None:
+    kept.write(BASIC)
+    assert kept.guard.state is not None
+    with (kept.rules / "a.yaml").open("w") as half:
+        half.write("# not yet")
+        half.flush()
+        assert not kept.keeper.begin(FACTS)
+        assert "unfinished-file" in kept.log
+        kept.guard.state.save_snapshot([Source(str(kept.rules / "a.yaml"), BASIC.encode())])
+
+        assert kept.keeper.begin(FACTS)
+
+        assert (kept.errors, kept.generation) == (1, 1)
+        half.write("\n" + BASIC)
+    kept.keeper.reload(FACTS)
+    assert (kept.errors, kept.generation) == (0, 1)
