@@ -13,6 +13,8 @@ from typing import NamedTuple
 TIMEOUT = 30.0
 """Seconds a tool may take. nft needs 1.5 s for 100,000 set elements; a busy machine, more."""
 
+ABSENT = "No such file or directory"
+"""The tools' word for what is not there."""
 _LONGEST_REPORT = 2000
 """Characters of a tool's complaint that are kept: nft repeats the offending text."""
 

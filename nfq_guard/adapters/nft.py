@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nfq_guard.adapters import conntrack
-from nfq_guard.adapters.command import KernelError, Running, expect, run
+from nfq_guard.adapters.command import ABSENT, KernelError, Running, expect, run
+from nfq_guard.adapters.namedcounters import Count, NamedCounters
 from nfq_guard.adapters.xtqueue import put_queue_rule
 from nfq_guard.kernel.learned import additions
 from nfq_guard.kernel.plan import KernelSettings, QueueTarget
@@ -43,18 +44,7 @@ __all__ = ["BaseChain", "Count", "KernelError", "Snapshot", "Table", "probe_queu
 
 _QUEUES = re.compile(r"queue (\d{1,5})-(\d{1,5}) ")
 """The beginning of kernel/render.py's remark on the rule that queues."""
-_ABSENT = "No such file or directory"
 _OURS = 'comment "nfq-guard'
-
-
-class Count(NamedTuple):
-    """What a named counter has seen."""
-
-    packets: int
-    bytes: int
-
-
-_NONE = Count(0, 0)
 
 
 class BaseChain(NamedTuple):
@@ -126,7 +116,7 @@ class Look:
         done = self._asked.finish()
         if done.status == 0:
             return _snapshot(entry for entry in json.loads(done.text)["nftables"])
-        if _ABSENT in done.complaint:
+        if ABSENT in done.complaint:
             return None
         raise KernelError(f"nft list table inet {TABLE}: {done.complaint}")
 
@@ -141,8 +131,7 @@ class Table:
         """Remember how to write; touches nothing yet."""
         self._settings = settings
         self._target = target
-        self._seen: dict[str, Count] = {}
-        self._lost: dict[str, Count] = {}
+        self._counters = NamedCounters(TABLE)
 
     def install(self, plan: KernelPlan, *, again: bool = False, look: Look | None = None) -> None:
         """Make the kernel ask as the plan says: create, adopt or reload in one transaction.
@@ -164,7 +153,7 @@ class Table:
         else:
             self._replace(plan)
         if found is None or not found.sound:
-            self._carry(*self._seen)
+            self._counters.start_over()
 
     def read_back(self) -> Snapshot | None:
         """Return what the kernel has, None if there is no table of our name."""
@@ -211,13 +200,14 @@ class Table:
         A table that was removed and made again starts at zero: what its predecessor had
         when last read is added. An absent table: the last values.
         """
-        done = run("nft", "-j", "list", "counters", "table", "inet", TABLE)
-        if done.status != 0 and _ABSENT not in done.complaint:
-            raise KernelError(f"nft list counters table inet {TABLE}: {done.complaint}")
-        if done.status == 0:
-            for name, count in _counts(json.loads(done.text)["nftables"]):
-                self._note(name, count)
-        return {name: _sum(count, self._lost.get(name, _NONE)) for name, count in self._seen.items()}
+        return self._counters.read()
+
+    def delete_counters(self, names: Iterable[str]) -> None:
+        """Delete named counters, if they are there; what they counted still counts.
+
+        KernelError, and all stay, if something names one of them.
+        """
+        self._counters.delete(names)
 
     def remove(self) -> None:
         """Remove the table. No complaint if it is gone already; KernelError if it is not ours."""
@@ -225,18 +215,8 @@ class Table:
             return
         self._insist_on_ours()
         done = run("nft", "-f", "-", stdin=render_delete())
-        if done.status != 0 and _ABSENT not in done.complaint:
+        if done.status != 0 and ABSENT not in done.complaint:
             raise KernelError(f"nft delete table inet {TABLE}: {done.complaint}")
-
-    def _note(self, name: str, count: Count) -> None:
-        if count.packets < self._seen.get(name, _NONE).packets:  # somebody ran `nft reset counters`
-            self._carry(name)
-        self._seen[name] = count
-
-    def _carry(self, *names: str) -> None:
-        for name in names:
-            self._lost[name] = _sum(self._lost.get(name, _NONE), self._seen.pop(name))
-            self._seen[name] = _NONE
 
     def forget(self) -> None:
         """Clear the generation from every connection: all will be judged again."""
@@ -283,7 +263,7 @@ class Table:
         _load(render_reload(plan, self._settings, target=self._target, standing=standing))
 
     def _replace(self, plan: KernelPlan) -> None:
-        self.counters()
+        self._counters.read()
         _load(render_delete() + render_table(plan, self._settings, target=self._target))
         if self._target is QueueTarget.XT:
             # Until it is there, the table does what the fail mode says.
@@ -384,14 +364,3 @@ def _generation(remarks: Iterable[str]) -> int | None:
         if word == GENERATION_COMMENT and number.isdecimal():
             return int(number)
     return None
-
-
-def _counts(entries: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Count]]:
-    for entry in entries:
-        if "counter" in entry:
-            counter = entry["counter"]
-            yield counter["name"], Count(counter["packets"], counter["bytes"])
-
-
-def _sum(one: Count, other: Count) -> Count:
-    return Count(one.packets + other.packets, one.bytes + other.bytes)

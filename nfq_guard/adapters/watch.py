@@ -14,13 +14,14 @@ import errno
 import os
 import stat
 import struct
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.files import is_rule_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _CLOSE_WRITE = 0x8
 _ATTRIB = 0x4
@@ -37,6 +38,8 @@ _CONTENT = (
 )
 _EVENT = struct.Struct("iIII")
 _READ = 65536
+_YOUNG_SECONDS = 1.0
+"""A file that was changed so recently, in a folder that we hear of from now on, may be half written."""
 _MOST_FOLDERS = 4096
 """Folders below the rules that are watched; a tree of more is not a rules folder."""
 _MOST_LINKS = 40
@@ -57,16 +60,22 @@ class Activity(Enum):
     """More than one changed, or one came, so that more may follow."""
     DONE = auto()
     """One file is complete, or none was touched."""
+    UNKNOWN = auto()
+    """Something happened that was not heard: events were lost, or a folder came with files just written."""
 
 
 class _Writes:
     """Which rule files are incomplete, and which changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, unfinished: Iterable[_File] = (), *, is_unknown: bool = False) -> None:
         self._begun: set[_File] = set()
         """Files that came and of which nothing was heard since; links stay so."""
-        self._open: set[_File] = set()
+        self.unfinished: set[_File] = set(unfinished)
+        """Written, and not closed since."""
+        self.written: set[_File] = set()
+        """Written in place, closed or not."""
         self._changed: set[_File] = set()
+        self._is_unknown = is_unknown
 
     def note(self, file: _File, mask: int) -> None:
         """Take in an event about a file."""
@@ -77,15 +86,23 @@ class _Writes:
         if mask & _CREATE:
             self._begun.add(file)
         elif mask & _MODIFY:
-            self._open.add(file)
+            self.unfinished.add(file)
         else:
-            self._open.discard(file)
+            self.unfinished.discard(file)
+        if mask & (_MODIFY | _CLOSE_WRITE):
+            self.written.add(file)
+
+    def forget(self, descriptor: int) -> None:
+        """Expect no word of files of a folder any more."""
+        self.unfinished = {file for file in self.unfinished if file[0] != descriptor}
 
     @property
     def activity(self) -> Activity:
         """Return what it comes to."""
-        if self._open:
+        if self.unfinished:
             return Activity.WRITING
+        if self._is_unknown:
+            return Activity.UNKNOWN
         return Activity.SEVERAL if self._begun or len(self._changed) > 1 else Activity.DONE
 
 
@@ -103,6 +120,8 @@ class FileWatch:
         self._wanted: dict[int, frozenset[str] | None] = {}
         """Watch descriptor -> names that matter in that folder; None: every name."""
         self._folders: dict[str, frozenset[str] | None] = {}
+        self._called: dict[int, str] = {}
+        """Watch descriptor -> folder."""
         self.unwatched: tuple[str, ...] = ()
         """Folders that could not be watched (limit reached, no permission)."""
         self._writes = _Writes()
@@ -120,16 +139,23 @@ class FileWatch:
         """
         folders = _folders(self._paths)
         wanted: dict[int, frozenset[str] | None] = {}
+        called: dict[int, str] = {}
         missed: list[str] = []
         for folder, names in folders.items():
             descriptor = _libc.inotify_add_watch(self._fd, os.fsencode(folder), _CONTENT | _ONLYDIR)
             if descriptor >= 0:
                 wanted[descriptor] = _union(wanted.get(descriptor, frozenset()), names)
+                called.setdefault(descriptor, folder)
             elif ctypes.get_errno() not in {errno.ENOENT, errno.ENOTDIR}:
                 missed.append(folder)
         for descriptor in self._wanted.keys() - wanted.keys():
             _libc.inotify_rm_watch(self._fd, descriptor)
-        self._writes = _Writes()
+        came = wanted.keys() - self._wanted.keys() if self._wanted else ()
+        self._writes = _Writes(
+            (file for file in self._writes.unfinished if _concerns(wanted, *file)),
+            is_unknown=any(wanted[new] is None and _holds_young(called[new]) for new in came),
+        )
+        self._called = called
         changed = (wanted, folders) != (self._wanted, self._folders)
         self._wanted, self._folders, self.unwatched = wanted, folders, tuple(missed)
         return changed
@@ -147,20 +173,40 @@ class FileWatch:
 
     def _matters(self, descriptor: int, mask: int, name: str) -> bool:
         if mask & _OVERFLOW:
+            # That a file was closed may be among what is lost.
+            self._writes = _Writes(is_unknown=True)
             return True
-        if mask & _IGNORED or descriptor not in self._wanted:
+        if mask & (_IGNORED | _DELETE_SELF):
+            self._writes.forget(descriptor)
+        if mask & _IGNORED or not _concerns(self._wanted, descriptor, name):
             return False
-        names = self._wanted[descriptor]
-        if names is not None and name and name not in names:
-            return False
-        if name and not mask & _ISDIR and (names is not None or is_rule_file(name)):
-            self._writes.note((descriptor, name), mask)
+        if name and not mask & _ISDIR and (self._wanted[descriptor] is not None or is_rule_file(name)):
+            # Who makes a file by opening it has yet to write and to close it; a link is complete.
+            begins = mask & _CREATE and _is_empty_file(self._path(descriptor, name))
+            self._writes.note((descriptor, name), _MODIFY if begins else mask)
         return True
+
+    def _path(self, descriptor: int, name: str) -> str:
+        return os.path.join(self._called[descriptor], name)  # noqa: PTH118 - text in, text out
 
     @property
     def activity(self) -> Activity:
         """Return what has been heard of rule files since `rearm`."""
         return self._writes.activity
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the files that somebody has been writing and did not close, as far as heard."""
+        return tuple(sorted(self._path(*file) for file in self._writes.unfinished))
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Return the files that were written in place since `mark`, as far as heard."""
+        return tuple(sorted(self._path(*file) for file in self._writes.written))
+
+    def mark(self) -> None:
+        """Count as `written` what is written from now on."""
+        self._writes.written.clear()
 
     def close(self) -> None:
         """Stop watching."""
@@ -186,6 +232,36 @@ def _folders(paths: Sequence[str]) -> dict[str, frozenset[str] | None]:
             for folder, name in _way_to(link):
                 found[folder] = _union(found.get(folder, frozenset()), frozenset({name}))
     return found
+
+
+def _concerns(wanted: Mapping[int, frozenset[str] | None], descriptor: int, name: str) -> bool:
+    """Return whether an event is about a path; without a name it is about the folder."""
+    if descriptor not in wanted:
+        return False
+    names = wanted[descriptor]
+    return names is None or not name or name in names
+
+
+def _holds_young(folder: str) -> bool:
+    """Return whether a rule file of a folder was changed just now."""
+    since = time.time() - _YOUNG_SECONDS
+    try:
+        with os.scandir(folder) as entries:
+            return any(
+                entry.stat().st_mtime > since
+                for entry in entries
+                if is_rule_file(entry.name) and entry.is_file(follow_symlinks=False)
+            )
+    except OSError:
+        return True
+
+
+def _is_empty_file(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
 def _union(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:

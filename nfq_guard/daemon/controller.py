@@ -23,6 +23,7 @@ from nfq_guard.daemon.logs import Level, Log
 from nfq_guard.daemon.notify import Notifier
 from nfq_guard.daemon.status import status
 from nfq_guard.daemon.throttle import Throttle
+from nfq_guard.daemon.whole import WholeFiles
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class _Patience(NamedTuple):
 _PATIENCE = {
     Activity.DONE: _Patience(0.01, 0.5),
     Activity.SEVERAL: _Patience(0.05, 0.5),
-    # Not forever: a program may keep a file open that it has long written.
-    Activity.WRITING: _Patience(1.0, 5.0),
+    # It is read when it has been closed. After so long somebody has to be told.
+    Activity.WRITING: _Patience(30.0, 30.0),
+    Activity.UNKNOWN: _Patience(1.0, 5.0),
 }
 _FRAMES = 4
 """Of the stack of a bug of ours: enough to find it."""
@@ -126,7 +128,9 @@ class Controller:
             self._facts = read_facts(self._node)
         except OSError as error:
             raise StartError(str(error)) from error
-        self._keeper = Keeper(guard, self._retry_later)
+        self._keeper = Keeper(
+            guard, WholeFiles(guard.compiler.read, self._files, self._settle), self._retry_later
+        )
         self._changing_since: float | None = None
         self._stopping = False
         self._faults = Throttle(_FAULT_BURST, _FAULTS_PER_SECOND)
@@ -221,20 +225,27 @@ class Controller:
         self._notifier.ready(self._guard.telemetry.ready().text)
 
     def _files_changed(self) -> None:
-        if self._files is None or not self._files.drain():
-            return
+        if self._files is not None and self._files.drain():
+            self._settle(self._files.activity)
+
+    def _settle(self, activity: Activity) -> None:
+        """Read the files when they are complete."""
         now = time.monotonic()
         if self._changing_since is None:
             self._changing_since = now
-        quiet, longest = _PATIENCE[self._files.activity]
+        quiet, longest = _PATIENCE[activity]
         left = self._changing_since + longest - now
         self._loop.at("files", min(quiet, max(0.0, left)), self._read_again)
 
     def _read_again(self) -> None:
         self._changing_since = None
         # Watch first, then read: what changes after this is heard, what changed before is read.
-        if self._files is not None and self._files.rearm() and self._files.unwatched:
-            self._log.warning("folders that cannot be watched", folders=",".join(self._files.unwatched))
+        if self._files is not None and self._files.rearm():
+            if self._files.unwatched:
+                self._log.warning("folders that cannot be watched", folders=",".join(self._files.unwatched))
+            if self._files.activity is Activity.UNKNOWN:
+                self._settle(Activity.UNKNOWN)
+                return
         self._keeper.reload(self._facts)
 
     def _poll(self) -> None:

@@ -30,11 +30,12 @@ from nfq_guard.daemon.process import is_worker, stop_orphan
 from nfq_guard.daemon.readings import KernelReader
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.state import StateFolder, StateInUseError
+from nfq_guard.daemon.taught import TaughtCounts
 from nfq_guard.daemon.teacher import Seconds, Teacher
 from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.daemon.values import parse_listen
-from nfq_guard.engine.ruleset import CounterKey, Options
+from nfq_guard.engine.ruleset import Options
 from nfq_guard.kernel.learned import slot_of
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Side, Stage
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nfq_guard.adapters.control import Handler
+    from nfq_guard.adapters.nft import Count
     from nfq_guard.daemon.logs import Log
     from nfq_guard.daemon.settings import Settings
     from nfq_guard.daemon.state import WorkerRecord
@@ -91,10 +93,11 @@ class Guard:
         )
         self.pool = Pool(setups, log, self.loop.selector, self._record_workers)
         reader = self.pool.reader
-        self._taught: Mapping[int, int] = {}
-        """Packets by counter slot that the kernel decided as it was taught, when last read."""
+        self._taught = TaughtCounts()
         self.slots = SlotTable(
-            self.pool.capacity, lambda slot: reader.policy(slot) + self._taught.get(slot, 0)
+            self.pool.capacity,
+            lambda slot: reader.policy(slot) + self._taught.of(slot),
+            lambda: self.telemetry.read_kernel(),  # noqa: PLW0108 - telemetry is yet to be made
         )
         self.table = self._table(kernel)
         self.table_watch = TableWatch()
@@ -148,13 +151,20 @@ class Guard:
         found = {
             labels: counters[name].packets for name, labels in KERNEL_COUNTERS.items() if name in counters
         }
-        taught = ((slot_of(name), count.packets) for name, count in counters.items())
-        self._taught = {slot: packets for slot, packets in taught if slot is not None}
-        for key, slot in self.slots.items():
-            if slot in self._taught and isinstance(key, CounterKey):
-                labels = _labels(key)
-                found[labels] = found.get(labels, 0) + self._taught[slot]
+        self._taught.update(_by_slot(counters), self.slots.items())
+        for labels, packets in self._taught.by_labels.items():
+            found[labels] = found.get(labels, 0) + packets
         return found
+
+    def _adopt_counters(self) -> None:
+        """Leave what rules' counters have counted under a predecessor: its slots were other rules'."""
+        try:
+            before = _by_slot(self.table.counters())
+        except KernelError as error:
+            self.log.warning("counters not read", reason=error)
+            before = {}
+        self._taught.begin(before)
+        self.teacher.adopt(before)
 
     def open(self, handle: Handler) -> None:
         """Open the metrics address and the control socket, launch workers; StartError if one cannot be had."""
@@ -189,6 +199,7 @@ class Guard:
             self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
             raise StartError(str(error)) from error
+        self._adopt_counters()
         self._change_mask()
 
     def _change_mask(self) -> None:
@@ -311,11 +322,7 @@ class Guard:
         return True
 
 
-def _labels(key: CounterKey) -> VerdictLabels:
-    """Return how a verdict of a rule is counted; only the normal stage's are taught."""
-    reason = _REASONS.get(key.kind, Reason.POLICY)
-    return VerdictLabels(str(reason), key.action, key.direction, str(Stage.NORMAL))
-
-
-_REASONS = {"Tier": Reason.TIER_DEFAULT, "Profile": Reason.PROFILE, "HostEndpoint": Reason.NO_MATCH}
-"""By what decided; any other kind is a policy."""
+def _by_slot(counters: Mapping[str, Count]) -> dict[int, int]:
+    """Return packets by slot, of the counters that are rules'."""
+    found = ((slot_of(name), count.packets) for name, count in counters.items())
+    return {slot: packets for slot, packets in found if slot is not None}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nfq_guard.daemon.enforcer import NotEnforcedError
 from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.policy import same_policy
+from nfq_guard.daemon.whole import UnfinishedError, emptied
 from nfq_guard.model.problem import ConfigError, Severity
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.guard import Guard
     from nfq_guard.daemon.logs import Log
     from nfq_guard.daemon.policy import Candidate, Loaded
+    from nfq_guard.daemon.whole import WholeFiles
     from nfq_guard.model.host import HostFacts
     from nfq_guard.model.problem import Problem
     from nfq_guard.resources.source import Source
@@ -31,9 +33,10 @@ _NOTHING_GUARDED = frozenset({"other-node", "no-endpoint"})
 class Keeper:
     """Brings policy into force, and remembers what is."""
 
-    def __init__(self, guard: Guard, retry_later: Callable[[], None]) -> None:
+    def __init__(self, guard: Guard, files: WholeFiles, retry_later: Callable[[], None]) -> None:
         """`retry_later` is called where the same may work soon: the kernel or a worker refused."""
         self._guard = guard
+        self._files = files
         self._log = guard.log
         self._retry_later = retry_later
         self._loaded: Loaded | None = None
@@ -57,7 +60,8 @@ class Keeper:
     def _load(self, facts: HostFacts) -> Candidate | None:
         compiler = self._guard.compiler
         try:
-            sources, problems = self._seen = compiler.read()
+            sources, problems = self._seen = self._files.read(anew=True)
+            problems += emptied(lambda: self._guard.load_snapshot() or (), sources)
             return compiler.compile(compiler.decode(sources, problems), facts)
         except Exception as error:  # noqa: BLE001 - rules that break us are as good as invalid
             self._guard.telemetry.load_errors = self._reasons(error)
@@ -89,19 +93,38 @@ class Keeper:
     def reload(self, facts: HostFacts, *, forced: bool = False) -> None:
         """Read the files; bring them into force if they differ from those tried last."""
         compiler = self._guard.compiler
-        seen = compiler.read(anew=forced)
+        try:
+            seen = self._files.read(anew=forced)
+        except UnfinishedError as unfinished:
+            if forced or unfinished.problems:
+                self._postpone(unfinished)
+            return
         if seen == self._seen and not forced:
             return
         sources, problems = self._seen = seen
+        problems += emptied(lambda: self._present().sources, sources)
         self._guard.telemetry.load_errors = self._attempt(lambda: compiler.decode(sources, problems), facts)
+
+    def _postpone(self, unfinished: UnfinishedError) -> None:
+        """Say that files are not read, and why; whoever finishes them will be heard."""
+        reasons = tuple(map(str, unfinished.problems)) or ("the rule files change while they are read",)
+        # Whatever is read next is tried, be it what is in force: it is whole again.
+        self._seen = None
+        if reasons != self._guard.telemetry.load_errors:
+            self._guard.telemetry.load_errors = reasons
+            self._log.warning(
+                "change not read yet, the policy before stays in force", first=reasons[0], all=len(reasons)
+            )
 
     def recompile(self, facts: HostFacts) -> None:
         """Bring the files in force to bear on the host as it is now."""
-        loaded = self._loaded
-        assert loaded is not None, "begin comes first"  # noqa: S101
-        errors = self._attempt(lambda: loaded, facts)
+        errors = self._attempt(self._present, facts)
         if errors:
             self._guard.telemetry.load_errors = errors
+
+    def _present(self) -> Loaded:
+        assert self._loaded is not None, "begin comes first"  # noqa: S101
+        return self._loaded
 
     def _attempt(self, load: Callable[[], Loaded], facts: HostFacts) -> tuple[str, ...]:
         """Compile files for a host and bring them into force; return why not.

@@ -2,8 +2,9 @@
 
 Owns the form: a memory file of frames, each a pickle. Whatever is long (the lines of a
 chain, the intervals of a field) is cut into frames of its own, ahead of what holds it,
-and so is each object of classes of which there are many. What was a long tuple comes
-out as a list, so that it can be taken apart again bit by bit.
+and so is each object of classes of which there are many. What arrives equals what was
+sent, types included, and what has frames of its own is one thing wherever it stands.
+Must never be given what contains itself.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ LONG = 256
 _FRAME = struct.Struct("=iI")
 """Number of what this is, or is the next part of; and length."""
 _WHOLE = -1
-"""Number of the last frame: what holds all others."""
+"""Number of the last frame: what holds all others. A frame that holds the class `tuple` makes one of its
+number's parts."""
 _CONTAINERS = frozenset({list, tuple, dict})
 _ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
 _ROWS = frozenset({tuple, type(None)})
@@ -78,6 +80,8 @@ class _Packer:
         rest = iter(item.items() if kind is dict else item)
         while part := list(islice(rest, LONG)):
             self._frame(number, dict(part) if kind is dict else part)
+        if kind is tuple:
+            self._frame(number, tuple)
         return number
 
     def _is_plain(self, part: object) -> bool:
@@ -138,12 +142,17 @@ class Unpacking:
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._at = 0
         self._pieces: dict[int, Any] = {}
+        self._long: list[Container] = []
+        """Everything long, tuples as the lists that they were made from: those keep the items
+        when the tuple goes, which cannot be emptied, so that they can go bit by bit."""
 
-    @property
-    def containers(self) -> Iterator[Container]:
-        """Yield all that has come so far and holds much, for `take_apart`."""
-        yield from (piece for piece in self._pieces.values() if isinstance(piece, list | dict))
-        yield self._pieces
+    def take_apart(self) -> Iterator[None]:
+        """Free all that has come so far, bit by bit; whoever got the object has to let go of it first."""
+        # One at a time: each may be a long tuple.
+        while self._pieces:
+            self._pieces.popitem()
+            yield
+        yield from take_apart(self._long)
 
     def step(self, seconds: float) -> Any:  # noqa: ANN401 - whatever was stored
         """Go on for about so long, one frame at the least; return the object when it is there, else None.
@@ -164,9 +173,15 @@ class Unpacking:
         if number == _WHOLE:
             self._data.close()
             return part
+        if part is tuple:
+            # All at once, but a hundred thousand in a millisecond: their items are there.
+            self._pieces[number] = tuple(self._pieces[number])
+            return None
         known = self._pieces.setdefault(number, part)
         if known is not part:
             (known.extend if isinstance(known, list) else known.update)(part)
+        elif isinstance(part, list | dict):
+            self._long.append(part)
         return None
 
 

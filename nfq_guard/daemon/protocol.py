@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nfq_guard.daemon import parcel
 from nfq_guard.engine.axis import Axis
 from nfq_guard.engine.chain import Chain, FlatRule
+from nfq_guard.engine.ruleset import GuardedEndpoint
 from nfq_guard.engine.slices import Slice
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ def store(ruleset: Ruleset, install: Install) -> int:
     """Return a descriptor of a memory file with a ruleset, to be sent to any number of workers."""
     # Of what is counted and how endpoints are, a worker needs to know nothing.
     bare = replace(ruleset, counter_keys=(), tried_keys=(), endpoint_status={})
-    return parcel.store(Payload(bare, install), "nfq-guard-ruleset", (Chain, Slice, Axis), (FlatRule,))
+    apart = (Chain, Slice, Axis, GuardedEndpoint)
+    return parcel.store(Payload(bare, install), "nfq-guard-ruleset", apart, (FlatRule,))
 
 
 def send_file(sock: socket.socket, descriptor: int) -> None:

@@ -1,7 +1,7 @@
 """What the kernel counts: queue figures from /proc, named counters from the table.
 
 Owns keeping the former from going backwards: a queue that is bound again counts from
-zero (adapters/nft.py does so for the latter). Called from metrics threads; must only read.
+zero (adapters/namedcounters.py does so for the latter). Called from metrics threads; must only read.
 """
 
 from __future__ import annotations

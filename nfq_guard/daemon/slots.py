@@ -20,10 +20,16 @@ UNCOUNTED = -1
 class SlotTable:
     """A bounded map of counter keys to slots."""
 
-    def __init__(self, capacity: int, read: Callable[[int], int]) -> None:
-        """Hand out slots 0..capacity-1; `read` returns a slot's raw count."""
+    def __init__(
+        self, capacity: int, read: Callable[[int], int], refresh: Callable[[], object] | None = None
+    ) -> None:
+        """Hand out slots 0..capacity-1; `read` returns a slot's raw count.
+
+        `refresh` is called ahead of slots changing hands, where `read` may be behind.
+        """
         self._capacity = capacity
         self._read = read
+        self._refresh = refresh
         self._slots: dict[CountedKey, int] = {}
         """In order of last use: those that vanished first come first."""
         self._base: dict[int, int] = {}
@@ -60,7 +66,11 @@ class SlotTable:
     def _spare(self, vanished: dict[CountedKey, int]) -> Iterator[int]:
         """Yield slots never used, then those of keys that vanished first, taking them out."""
         yield from range(len(self._slots), self._capacity)
-        for key in [key for key in vanished if key not in self._active]:
+        recycled = [key for key in vanished if key not in self._active]
+        if recycled and self._refresh is not None:
+            # All of what was counted until now is the former holder's.
+            self._refresh()
+        for key in recycled:
             slot = vanished.pop(key)
             self._base[slot] = self._read(slot)
             yield slot

@@ -198,8 +198,8 @@ class Worker:
 
     def _discard(self, unpacking: Unpacking | None, remembered: Iterable[dict[Any, Any]] = ()) -> None:
         """Free bit by bit what nothing is judged by any more."""
-        pieces = () if unpacking is None else unpacking.containers
-        self._leftovers = joined(self._leftovers or (), take_apart(joined(remembered, pieces)))
+        pieces = () if unpacking is None else unpacking.take_apart()
+        self._leftovers = joined(self._leftovers or (), take_apart(remembered), pieces)
 
     def _tidy(self, leftovers: Iterator[None]) -> None:
         """Free a bit of the ruleset before."""

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 import select
+import shutil
+import time
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -9,7 +13,6 @@ from nfq_guard.adapters.watch import Activity, FileWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WAIT = 5.0
 """Seconds an event may take; it takes microseconds."""
@@ -33,6 +36,16 @@ class Watched:
         self.watch = FileWatch([str(base / "current" / "rules")])
         self.begun: IO[str] | None = None
         """A file that is open for writing."""
+
+    def path(self, *names: str) -> Path:
+        """Return a path as it is watched."""
+        return self.base.joinpath("current", "rules", *names)
+
+    def written(self) -> list[str]:
+        return [Path(name).name for name in self.watch.written]
+
+    def activity(self) -> Activity:
+        return self.watch.activity
 
     def heard(self) -> bool:
         poll = select.poll()
@@ -220,6 +233,22 @@ def begin_a_hidden_one(it: Watched) -> None:
     it.begun.flush()
 
 
+def truncate(it: Watched) -> None:
+    it.begun = (it.rules / "a.yaml").open("w")
+
+
+def create_empty(it: Watched) -> None:
+    it.begun = (it.rules / "new.yaml").open("w")
+
+
+def create_and_close(it: Watched) -> None:
+    (it.rules / "new.yaml").touch()
+
+
+def create_a_hard_link(it: Watched) -> None:
+    (it.rules / "h.yaml").hardlink_to(it.rules / "a.yaml")
+
+
 def two(it: Watched) -> None:
     write_in_place(it)
     write_below(it)
@@ -246,6 +275,10 @@ ACTIVITY = [
     (swap_the_link_on_the_way, Activity.DONE),
     (two, Activity.SEVERAL),
     (create_a_link, Activity.SEVERAL),
+    (create_a_hard_link, Activity.SEVERAL),
+    (create_and_close, Activity.DONE),
+    (truncate, Activity.WRITING),
+    (create_empty, Activity.WRITING),
     (begin_writing, Activity.WRITING),
     (begin_writing_anew, Activity.WRITING),
     (begin_behind_a_link, Activity.WRITING),
@@ -259,13 +292,100 @@ def test_what_is_being_done_to_rule_files_is_told(
     change(watched)
     watched.heard()
 
-    assert watched.watch.activity is activity
+    assert watched.activity() is activity
 
 
 def test_what_was_done_before_rearming_counts_no_more(watched: Watched) -> None:
-    begin_writing(watched)
+    two(watched)
     watched.heard()
 
     watched.watch.rearm()
 
-    assert watched.watch.activity is Activity.DONE
+    assert watched.activity() is Activity.DONE
+
+
+@pytest.mark.parametrize("begin", [begin_writing, truncate, create_empty, begin_behind_a_link])
+def test_what_is_being_written_counts_until_it_is_closed(
+    watched: Watched, begin: Callable[[Watched], None]
+) -> None:
+    begin(watched)
+    for _ in range(2):
+        watched.heard()
+        watched.watch.rearm()
+        assert watched.activity() is Activity.WRITING
+        (name,) = watched.watch.unfinished
+        assert name.endswith(".yaml")
+
+    assert watched.begun is not None
+    watched.begun.close()
+    watched.heard()
+
+    assert watched.activity() is Activity.DONE
+    assert watched.watch.unfinished == ()
+
+
+def test_nobody_waits_for_a_file_in_a_folder_that_is_gone(watched: Watched) -> None:
+    watched.begun = (watched.rules / "sub" / "b.yaml").open("w")
+    watched.heard()
+    assert watched.watch.unfinished == (str(watched.path("sub", "b.yaml")),)
+
+    (watched.rules / "sub").rename(watched.base / "away")
+    watched.heard()
+    watched.watch.rearm()
+
+    assert watched.watch.unfinished == ()
+
+
+def test_nobody_waits_for_a_file_in_a_folder_that_is_removed(watched: Watched) -> None:
+    folder = watched.rules / "sub"
+    watched.begun = (folder / "b.yaml").open("w")
+    watched.heard()
+    assert watched.watch.unfinished
+
+    shutil.rmtree(folder)
+    watched.heard()
+
+    assert watched.watch.unfinished == ()
+
+
+def test_what_was_written_in_place_since_a_mark_is_told(watched: Watched) -> None:
+    write_in_place(watched)
+    watched.heard()
+    assert watched.written() == ["a.yaml"]
+
+    watched.watch.mark()
+    replace_as_editors_do(watched)
+    remove(watched)
+    watched.heard()
+    assert watched.written() == []
+
+    begin_writing(watched)
+    watched.heard()
+    assert watched.written() == ["a.yaml"]
+
+
+def test_where_events_were_lost_nobody_knows_and_nobody_waits_for_ever(watched: Watched) -> None:
+    truncate(watched)
+    watched.heard()
+
+    watched.watch._matters(-1, 0x4000, "")
+
+    assert watched.activity() is Activity.UNKNOWN
+    assert not watched.watch.unfinished
+
+
+@pytest.mark.parametrize(("age", "activity"), [(0, Activity.UNKNOWN), (60, Activity.DONE)])
+def test_a_folder_that_comes_with_files_just_written_may_have_half_ones(
+    watched: Watched, age: int, activity: Activity
+) -> None:
+    folder = watched.rules / "fresh"
+    folder.mkdir()
+    (folder / "n.yaml").write_text("half")
+    os.utime(folder / "n.yaml", (time.time() - age, time.time() - age))
+    watched.heard()
+
+    assert watched.watch.rearm()
+
+    assert watched.activity() is activity
+    watched.watch.rearm()
+    assert watched.activity() is Activity.DONE

@@ -3,11 +3,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from guarded import Daemon, documents, endpoint, policy, tcp
 from netns import Namespace, until
+
+from nfq_guard.adapters.control import ask
+from nfq_guard.daemon.controller import Controller
+from nfq_guard.daemon.guard import Guard
+from nfq_guard.daemon.logs import Log
+from nfq_guard.daemon.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +81,79 @@ def test_a_file_that_is_being_written_is_not_read_before_it_is_complete(space: S
         until(lambda: daemon.reloaded(int(before)), "it is read")
         assert daemon.metric("nfq_guard_generation") == before + 1
         assert daemon.log.count("policy in force") == 2
+
+
+def test_a_file_that_nobody_closes_is_told_after_a_while_and_never_read(space: Space, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "a.yaml").write_text(BASIC)
+    settings = Settings(rules=(str(rules),), state=str(tmp_path / "state"), control=str(tmp_path / "c"))
+    descriptor = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY)
+    with space.entered():
+        guard = Guard(replace(settings, node="guarded", metrics="off"), Log(fd=descriptor))
+        controller = Controller(guard)
+        assert controller._keeper.begin(controller._facts)
+
+        with (rules / "a.yaml").open("w") as half:
+            controller._files_changed()
+            due, read = guard.loop._timers["files"]
+            assert 25 < due - time.monotonic() <= 30
+            half.write("# not yet")
+            half.flush()
+            controller._files_changed()
+            assert guard.loop._timers["files"][0] - due < 1
+            read()
+            guard.refresh()
+            assert "unfinished-file" in guard.telemetry.load_errors[0]
+            assert "the last change was refused" in guard.telemetry.ready().text
+            half.write("\n" + BASIC)
+        controller._files_changed()
+        due, read = guard.loop._timers["files"]
+        assert due - time.monotonic() < 0.1
+        read()
+
+        assert guard.telemetry.load_errors == ()
+        assert guard.telemetry.generation == 1
+        assert controller._files is not None
+        controller._files.close()
+        controller._host.close()
+        guard.stop()
+        guard.close()
+        os.close(descriptor)
+    assert (tmp_path / "log").read_text().count("change not read yet") == 1
+
+
+def test_a_reload_that_is_asked_for_while_a_file_is_being_written_is_answered_so(
+    space: Space, tmp_path: Path
+) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+
+        with (daemon.rules / "rules.yaml").open("w") as half:
+            half.write(BASIC)
+            answer = ask(str(daemon.control), {"command": "reload"})
+            assert not answer["ok"]
+            assert "unfinished-file" in answer["problems"][0]
+            assert daemon.metric("nfq_guard_config_load_error") == 1
+
+        until(lambda: daemon.metric("nfq_guard_config_load_error") == 0, "it is read")
+        assert ask(str(daemon.control), {"command": "reload"})["ok"]
+
+
+def test_a_folder_that_is_being_copied_is_read_when_it_is_complete(space: Space, tmp_path: Path) -> None:
+    with Daemon(space, tmp_path) as daemon:
+        daemon.write(BASIC)
+        daemon.start()
+        (daemon.rules / "more").mkdir()
+        with (daemon.rules / "more" / "b.yaml").open("w") as half:
+            half.write(policy(tcp(81), name="first"))
+            half.flush()
+            time.sleep(0.5)
+            assert daemon.log.count("policy in force") == 1
+            half.write("\n---\n" + policy(tcp(82), name="second"))
+
+        until(lambda: daemon.log.count("policy in force") == 2, "it is read")
 
 
 def test_an_interface_whose_name_is_not_text_harms_nothing_live_or_at_start(

@@ -13,7 +13,7 @@ from nfq_guard.adapters.nfqueue import QueueReader
 from nfq_guard.daemon.guard import Guard, StartError
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.settings import Settings
-from nfq_guard.engine.ruleset import Ruleset
+from nfq_guard.engine.ruleset import CounterKey, Ruleset
 from nfq_guard.kernel.plan import KernelSettings
 
 if TYPE_CHECKING:
@@ -141,6 +141,30 @@ def test_a_successor_with_other_mark_bits_clears_those_before_and_its_own(
     assert "mark=5 " in listed
     assert second.state is not None
     assert second.state.load_mask() == 0x0F00_0000
+    second.stop()
+    second.close()
+    for worker in first.pool._living():
+        worker.close()
+
+
+def test_what_was_counted_under_a_predecessor_counts_for_no_rule(
+    space: Space, settings: Settings, log: Log
+) -> None:
+    settings = replace(settings, metrics="off")
+    first = Guard(settings, log)
+    first.begin(Ruleset("n"))
+    first.close()
+    space.nft("add counter inet nfq_guard rule_0 { packets 100 bytes 100 }\n")
+    key = CounterKey("default", "GlobalNetworkPolicy", "web", "0", "ingress", "allow")
+
+    second = Guard(settings, log)
+    second.telemetry.read_kernel()
+    second.begin(Ruleset("n", counter_keys=(key,)))
+
+    kernel = second.telemetry.read_kernel()
+    assert dict(second.slots.counts()) == {key: 0}
+    assert not any(labels.reason == "policy" for labels in kernel.verdicts)
+    assert second.teacher._idle == {0}
     second.stop()
     second.close()
     for worker in first.pool._living():

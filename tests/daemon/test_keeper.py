@@ -7,11 +7,14 @@ import pytest
 from guarded import documents, endpoint, policy, tcp
 from netns import Namespace
 
+from nfq_guard.adapters.watch import FileWatch
 from nfq_guard.daemon.guard import Guard
 from nfq_guard.daemon.keeper import Keeper
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.settings import Settings
+from nfq_guard.daemon.whole import WholeFiles
 from nfq_guard.model.host import HostFacts, Interface
+from nfq_guard.resources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +41,9 @@ class Kept:
             rules=(str(self.rules),), state=str(base / "state"), control=str(base / "c"), metrics="off"
         )
         self.guard = Guard(settings, Log(fd=self.log_fd))
-        self.keeper = Keeper(self.guard, self.retry)
+        self.watch = FileWatch([str(self.rules)])
+        files = WholeFiles(self.guard.compiler.read, self.watch, lambda _: None)
+        self.keeper = Keeper(self.guard, files, self.retry)
 
     def retry(self) -> None:
         self.retries += 1
@@ -59,6 +64,7 @@ class Kept:
         return len(self.guard.telemetry.load_errors)
 
     def close(self) -> None:
+        self.watch.close()
         self.guard.stop()
         self.guard.close()
         os.close(self.log_fd)
@@ -215,3 +221,116 @@ def test_a_bug_on_the_way_is_said_and_changes_nothing(kept: Kept, monkeypatch: p
 
     assert kept.guard.telemetry.load_errors == ("internal error: ZeroDivisionError: a bug",)
     assert kept.generation == 1
+
+
+EMPTY = ["", "\n", " \r\n\n", "\ufeff\n"]
+
+
+@pytest.mark.parametrize("text", EMPTY, ids=repr)
+def test_a_file_that_was_emptied_is_refused_and_the_last_good_one_kept(kept: Kept, text: str) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+
+    kept.write(text)
+    for forced in (False, True):
+        kept.keeper.reload(FACTS, forced=forced)
+
+        (error,) = kept.guard.telemetry.load_errors
+        assert "a.yaml: error: the file is empty and had content" in error
+        assert "[emptied-file]" in error
+    kept.keeper.recompile(FACTS)
+
+    assert kept.errors == 1
+    assert kept.guard.telemetry.ready().text != "ok"
+    assert kept.generation == 1
+    assert [source.data for source in kept.guard.load_snapshot() or ()] == [BASIC.encode()]
+    kept.write(BASIC)
+    kept.keeper.reload(FACTS)
+    assert kept.errors == 0
+
+
+def test_a_start_with_a_file_that_was_emptied_goes_by_the_last_good_policy(kept: Kept) -> None:
+    kept.write(BASIC)
+    assert kept.guard.state is not None
+    kept.guard.state.save_snapshot([Source(str(kept.rules / "a.yaml"), BASIC.encode())])
+    kept.write("")
+
+    assert kept.keeper.begin(FACTS)
+
+    assert kept.errors == 1
+    assert "emptied-file" in kept.log
+    ruleset = kept.guard.enforcer.ruleset
+    assert ruleset is not None
+    assert set(ruleset.governed) == {"eth0"}
+    kept.keeper.reload(FACTS, forced=True)
+    assert kept.errors == 1
+    assert [source.data for source in kept.guard.load_snapshot() or ()] == [BASIC.encode()]
+
+
+@pytest.mark.parametrize("text", ["# nothing, and meant\n", "---\n"])
+def test_a_file_may_be_left_with_nothing_but_comments(kept: Kept, text: str) -> None:
+    kept.write(BASIC)
+    (kept.rules / "b.yaml").write_text(policy(tcp(81), name="b"))
+    kept.keeper.begin(FACTS)
+
+    (kept.rules / "b.yaml").write_text(text)
+    kept.keeper.reload(FACTS)
+
+    assert (kept.errors, kept.generation) == (0, 2)
+    (kept.rules / "b.yaml").write_text("")
+    kept.keeper.reload(FACTS)
+    assert kept.errors == 1
+
+
+def test_a_file_may_go_and_one_that_never_said_anything_may_be_empty(kept: Kept) -> None:
+    kept.write(BASIC)
+    (kept.rules / "b.yaml").write_text(policy(tcp(81), name="b"))
+    (kept.rules / "c.yaml").write_text("")
+    kept.keeper.begin(FACTS)
+    assert kept.errors == 0
+
+    (kept.rules / "b.yaml").unlink()
+    kept.keeper.reload(FACTS)
+    assert (kept.errors, kept.generation) == (0, 2)
+    (kept.rules / "b.yaml").write_text("")
+    kept.keeper.reload(FACTS)
+
+    assert kept.errors == 0
+
+
+def test_a_file_that_is_being_written_is_not_read_and_the_last_good_one_kept(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+
+    with (kept.rules / "a.yaml").open("w") as half:
+        for forced in (False, True, False):
+            kept.keeper.reload(FACTS, forced=forced)
+
+            (error,) = kept.guard.telemetry.load_errors
+            assert "a.yaml: error: the file is being written" in error
+            assert "[unfinished-file]" in error
+        half.write(BASIC)
+
+    assert kept.log.count("change not read yet") == 1
+    assert kept.guard.telemetry.ready().text != "ok"
+    assert [source.data for source in kept.guard.load_snapshot() or ()] == [BASIC.encode()]
+    kept.keeper.reload(FACTS)
+    assert (kept.errors, kept.generation) == (0, 1)
+
+
+def test_a_start_while_a_file_is_being_written_goes_by_the_last_good_policy(kept: Kept) -> None:
+    kept.write(BASIC)
+    assert kept.guard.state is not None
+    with (kept.rules / "a.yaml").open("w") as half:
+        half.write("# not yet")
+        half.flush()
+        assert not kept.keeper.begin(FACTS)
+        assert "unfinished-file" in kept.log
+        kept.guard.state.save_snapshot([Source(str(kept.rules / "a.yaml"), BASIC.encode())])
+
+        assert kept.keeper.begin(FACTS)
+
+        assert (kept.errors, kept.generation) == (1, 1)
+        half.write("\n" + BASIC)
+    kept.keeper.reload(FACTS)
+    assert (kept.errors, kept.generation) == (0, 1)

@@ -7,7 +7,7 @@ import os
 import pickle
 import struct
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -47,34 +47,66 @@ def arrived(content: object, *apart: type) -> Any:
     return unpacking.step(-1)
 
 
-def as_lists(content: Any, long: int) -> Any:
-    """Return what is to come out: long tuples as lists."""
-    if isinstance(content, tuple) and len(content) <= long:
-        return tuple(as_lists(item, long) for item in content)
-    if isinstance(content, tuple | list):
-        return [as_lists(item, long) for item in content]
+class Named(NamedTuple):
+    """A tuple that is something else."""
+
+    items: Any
+    other: Any = ()
+
+
+class Kept:
+    """Says when it goes."""
+
+    living = 0
+
+    def __init__(self) -> None:
+        Kept.living += 1
+
+    def __del__(self) -> None:
+        Kept.living -= 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Kept, ()
+
+
+def spelled(content: Any) -> Any:
+    """Return content with the type of everything in it, which equality does not always ask for."""
     if isinstance(content, dict):
-        return {key: as_lists(item, long) for key, item in content.items()}
-    return content
+        return type(content), [(spelled(key), spelled(value)) for key, value in content.items()]
+    if isinstance(content, list | tuple):
+        return type(content), [spelled(item) for item in content]
+    return type(content), content
 
 
+keys = st.recursive(
+    st.integers() | st.booleans() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=6).map(tuple) | st.frozensets(st.integers(), max_size=6),
+    max_leaves=10,
+)
 nested = st.recursive(
-    st.none() | st.integers() | st.text(max_size=3) | st.binary(max_size=3),
+    st.none()
+    | st.integers()
+    | st.booleans()
+    | st.text(max_size=3)
+    | st.binary(max_size=3)
+    | st.sampled_from([*Verdict, tuple, list, dict])
+    | st.sets(st.integers(), max_size=6),
     lambda inner: (
         st.lists(inner, max_size=6)
         | st.lists(inner, max_size=6).map(tuple)
-        | st.dictionaries(st.integers(), inner, max_size=6)
+        | st.builds(Named, st.lists(inner, max_size=6).map(tuple), inner)
+        | st.dictionaries(keys, inner, max_size=6)
     ),
     max_leaves=40,
 )
 
 
 @given(content=nested, long=st.integers(1, 4))
-def test_whatever_is_nested_comes_out_equal(content: Any, long: int) -> None:
+def test_whatever_is_nested_comes_out_as_it_was_types_included(content: Any, long: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parcel, "LONG", long)
         content = [content]  # nothing but an object comes out of the last step
-        assert arrived(content) == as_lists(content, long)
+        assert spelled(arrived(content)) == spelled(content)
 
 
 @pytest.mark.parametrize("number", [0, 1, LONG, LONG + 1, 2 * LONG, 10 * LONG + 3])
@@ -83,7 +115,8 @@ def test_long_lists_tuples_and_dicts_come_in_pieces(number: int) -> None:
 
     assert arrived({"list": items}) == {"list": items}
     assert arrived({"dict": dict.fromkeys(items, "x")}) == {"dict": dict.fromkeys(items, "x")}
-    assert list(arrived({"tuple": tuple(items)})["tuple"]) == items
+    assert arrived({"tuple": tuple(items)}) == {"tuple": tuple(items)}
+    assert arrived({"key": {tuple(items): 1}}) == {"key": {tuple(items): 1}}
 
 
 def test_no_frame_grows_with_what_is_sent() -> None:
@@ -105,10 +138,12 @@ def test_no_frame_grows_with_what_is_sent() -> None:
 
 def test_what_stands_in_two_places_is_one_thing_when_it_arrives() -> None:
     items, chain = list(range(1000)), Chain([FlatRule(Step.DECIDE, ANYTHING)])
+    numbers = tuple(items)
 
-    first, second, one, other = arrived([items, items, chain, chain], Chain)
+    first, second, this, that, one, other = arrived([items, items, numbers, [numbers], chain, chain], Chain)
 
     assert first is second
+    assert this is that[0]
     assert one is other
 
 
@@ -194,6 +229,27 @@ def test_the_descriptor_is_closed_at_once_and_the_memory_when_all_has_arrived() 
     os.close(descriptor)
 
 
+def test_a_ruleset_of_many_workload_prefixes_judges_on_its_way_and_there() -> None:
+    prefixes = [f"tap{number}x" for number in range(LONG + 1)]
+    felix = {
+        "kind": "FelixConfiguration",
+        "metadata": {"name": "default"},
+        "spec": {"interfacePrefix": ",".join(prefixes)},
+    }
+    everywhere = {
+        "kind": "HostEndpoint",
+        "metadata": {"name": "any"},
+        "spec": {"node": FACTS["node"], "interfaceName": "*"},
+    }
+    ruleset = ruleset_of(FACTS, felix, everywhere)
+
+    copy = arrived(ruleset, Chain, Slice, Axis)
+
+    assert spelled(copy.workload_prefixes) == spelled(ruleset.workload_prefixes)
+    assert copy.is_workload("tap200x1")
+    assert copy.endpoint_for("eth7") is not None
+
+
 def test_what_arrived_is_taken_apart_bit_by_bit() -> None:
     content = [list(range(5000)), dict.fromkeys(range(3000))]
     descriptor = store(content, "test")
@@ -203,7 +259,7 @@ def test_what_arrived_is_taken_apart_bit_by_bit() -> None:
     def left() -> int:
         return sum(map(len, found))
 
-    counts = [left(), *(left() for _ in take_apart(unpacking.containers))]
+    counts = [left(), *(left() for _ in unpacking.take_apart())]
 
     assert (counts[0], counts[-1], found) == (8000, 0, [[], {}])
     assert all(0 <= before - after <= LONG for before, after in pairwise(counts))
@@ -228,8 +284,8 @@ class Holder:
         (list(range(LONG + 1)), 3),
         ([(1, 2), None] * LONG, 3),
         ([(1, (2,)), None] * LONG, 3),
-        ([*range(LONG), (0,) * (LONG + 1)], 5),
-        ([None, *[(0,) * (LONG + 1)] * LONG], 5),
+        ([*range(LONG), (0,) * (LONG + 1)], 6),
+        ([None, *[(0,) * (LONG + 1)] * LONG], 6),
         ([(1, Holder(2))] * (LONG + 1), 4),
         ([Holder(2)] * (LONG + 1), 4),
     ],
@@ -242,4 +298,34 @@ def test_items_are_asked_one_by_one_only_where_one_may_have_frames_of_its_own(
     assert len(list(frames(descriptor))) == number
     os.close(descriptor)
 
-    assert arrived([items], Holder) == as_lists([items], LONG)
+    assert arrived([items], Holder) == [items]
+
+
+def test_what_long_tuples_hold_goes_bit_by_bit_too() -> None:
+    unpacking = Unpacking(store([[tuple(Kept() for _ in range(5000))], Named(())], "test"))
+    found = unpacking.step(60)
+    assert Kept.living == len(found[0][0]) == 5000
+
+    del found
+    counts = [Kept.living, *(Kept.living for _ in unpacking.take_apart())]
+
+    assert (counts[0], counts[-1]) == (5000, 0)
+    assert all(0 <= before - after <= LONG for before, after in pairwise(counts))
+
+
+def test_a_file_that_is_left_half_way_is_taken_apart_too() -> None:
+    descriptor = store([tuple(Kept() for _ in range(5000))], "test")
+    unpacking = Unpacking(descriptor)
+    unpacking.step(-1)
+    assert Kept.living == LONG
+
+    assert len(list(unpacking.take_apart())) == 2
+    assert Kept.living == 0
+
+
+def test_what_is_remembered_elsewhere_is_taken_apart_bit_by_bit() -> None:
+    entries, items = dict.fromkeys(range(600)), list(range(600))
+
+    assert len(list(take_apart([entries, items]))) == 6
+
+    assert (entries, items) == ({}, [])

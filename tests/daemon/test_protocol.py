@@ -99,11 +99,23 @@ def test_a_ruleset_of_any_size_arrives_at_every_worker(ends: tuple[socket.socket
         protocol.send_file(ours, descriptor)
         ruleset, arrived = taken_in(theirs)
 
-        assert (arrived.generation, tuple(arrived.slots)) == install
+        assert arrived == install
         assert (ruleset.node, ruleset.generation) == ("node", 2)
         copy = ruleset.governed["eth0"].chains[Stage.NORMAL, Side.INGRESS]
         assert [rule.decision for rule in copy.rules] == decisions
         assert copy.classify(Packet(4, 6, 1, 2, 3, 4)).decision == decisions[0]
+    os.close(descriptor)
+
+
+def test_the_endpoint_of_many_interfaces_arrives_as_one(ends: tuple[socket.socket, socket.socket]) -> None:
+    endpoint = GuardedEndpoint("hep", {})
+    governed = {f"eth{number}": endpoint for number in range(1000)}
+    descriptor = protocol.store(Ruleset("node", governed), protocol.Install(2, ()))
+
+    protocol.send_file(ends[0], descriptor)
+    ruleset, _ = taken_in(ends[1])
+
+    assert ruleset.endpoints == (endpoint,)
     os.close(descriptor)
 
 

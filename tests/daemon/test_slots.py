@@ -46,6 +46,25 @@ def test_slots_are_recycled_only_when_space_is_short_and_then_count_from_zero() 
     assert table.count(key(1)) == 0
 
 
+def test_what_a_slot_counted_when_it_changes_hands_is_read_anew_and_only_then() -> None:
+    memory, behind = Memory(), Memory()
+    refreshed = []
+
+    def refresh() -> None:
+        refreshed.append(1)
+        behind.update(memory)
+
+    table = SlotTable(2, behind.read, refresh)
+    (slot,) = table.assign([key(1)])
+    memory[slot] = 9
+    table.assign([key(2)])
+    assert not refreshed
+
+    table.assign([key(2), key(3)])
+
+    assert (table.count(key(3)), refreshed) == (0, [1])
+
+
 def test_a_slot_that_the_workers_still_count_by_is_not_recycled() -> None:
     table = SlotTable(1, Memory().read)
     table.assign([key(1)])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import netns
 import pytest
 
 from nfq_guard.adapters.nft import Table, probe_queue_target
+from nfq_guard.daemon import teacher as teacher_module
 from nfq_guard.daemon.protocol import Learn
-from nfq_guard.daemon.teacher import RULES, Seconds, Teacher
+from nfq_guard.daemon.teacher import Seconds, Teacher
 from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
 from nfq_guard.kernel.plan import KernelPlan, KernelSettings
 
@@ -136,20 +139,83 @@ def test_a_kernel_that_refuses_is_left_alone_for_a_while(table: Table) -> None:
     assert (teacher.taught, teacher.refused) == (1, 2)
 
 
-def test_only_so_many_rules_get_a_counter_in_the_kernel() -> None:
-    class Kernel(Table):
-        """Takes everything: ten thousand real counters would take a minute."""
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a bound on rules that is soon reached: thousands of real counters would take a minute."""
+    monkeypatch.setattr(teacher_module, "RULES", 4)
+    return 4
 
-        def __init__(self) -> None:
-            self.rules: set[int] = set()
 
-        def learn(self, learned: Any, seconds: Any) -> None:
-            assert seconds
-            self.rules |= {one.counter for one in learned}
+def counters(space: netns.Namespace) -> set[str]:
+    return set(re.findall(r"counter (rule_\d+)", space.run("nft", "list", "counters").stdout))
 
-    kernel = Kernel()
-    teacher = Teacher(kernel, Seconds(), slots=2 * RULES)
 
-    teacher.teach(Learn(3, [changed(counter=number) for number in range(2 * RULES)]), RULESET, 0.0)
+def learn(generation: int, *slots: int) -> Learn:
+    """Return what a worker found: a source for each of these rules."""
+    return Learn(generation, [changed(src=0x0A000100 + slot, counter=slot) for slot in slots])
 
-    assert len(kernel.rules) == RULES
+
+def test_only_so_many_rules_get_a_counter_in_the_kernel(
+    space: netns.Namespace, table: Table, few: int
+) -> None:
+    teacher = Teacher(table, Seconds(), slots=100)
+
+    assert not teacher.teach(learn(3, *range(2 * few)), RULESET, 0.0)
+    assert not teacher.teach(learn(3, 50), RULESET, 0.0)
+
+    assert counters(space) == {f"rule_{slot}" for slot in range(few)}
+    assert teacher.taught == few
+
+
+def test_rules_of_a_new_policy_get_the_counters_of_those_before(
+    space: netns.Namespace, table: Table, few: int
+) -> None:
+    teacher = Teacher(table, Seconds(), slots=100)
+    for generation in (4, 5, 1, 2, 3):
+        table.install(KernelPlan(generation, ("eth0",)))
+        ruleset = replace(RULESET, generation=generation)
+        first = generation * 10
+
+        assert not teacher.teach(learn(generation, first, first + 1, first + 2), ruleset, 0.0)
+
+        assert {f"rule_{slot}" for slot in (first, first + 1, first + 2)} <= counters(space)
+        assert len(counters(space)) <= few
+    assert teacher.taught == 15
+
+
+def test_a_rule_that_goes_on_keeps_its_counter(space: netns.Namespace, table: Table, few: int) -> None:
+    assert few == 4
+    teacher = Teacher(table, Seconds(), slots=100)
+    teacher.teach(learn(3, 0, 1, 2, 3), RULESET, 0.0)
+    table.install(KernelPlan(4, ("eth0",)))
+
+    assert not teacher.teach(learn(4, 1, 7), replace(RULESET, generation=4), 0.0)
+
+    assert counters(space) == {"rule_1", "rule_7"}
+
+
+def test_a_predecessors_counters_give_way(space: netns.Namespace, table: Table, few: int) -> None:
+    Teacher(table, Seconds(), slots=100).teach(learn(3, *range(few)), RULESET, 0.0)
+    table.install(KernelPlan(4, ("eth0",)))
+    teacher = Teacher(table, Seconds(), slots=100)
+    teacher.adopt(range(few))
+
+    assert not teacher.teach(learn(4, 50), replace(RULESET, generation=4), 0.0)
+
+    assert counters(space) == {"rule_50"}
+
+
+def test_counters_that_do_not_give_way_leave_the_kernel_alone_for_a_while(
+    space: netns.Namespace, table: Table, few: int
+) -> None:
+    teacher = Teacher(table, Seconds(), slots=100)
+    teacher.teach(learn(3, *range(few)), RULESET, 0.0)
+    ruleset = replace(RULESET, generation=4)  # the maps, which say otherwise, were not emptied
+
+    assert "busy" in teacher.teach(learn(4, 50), ruleset, 0.0)
+    table.install(KernelPlan(4, ("eth0",)))
+    assert not teacher.teach(learn(4, 50), ruleset, 5.0)
+    assert not teacher.teach(learn(4, 50), ruleset, 11.0)
+
+    assert counters(space) == {"rule_50"}
+    assert (teacher.taught, teacher.refused) == (few + 1, 2)
