@@ -103,8 +103,9 @@ def _print_head(console: Console, answer: Answer) -> None:
 def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     table = _table("endpoint", "status", "governs")
     for endpoint in endpoints:
-        governs = ", ".join(endpoint["interfaces"]) or "nothing"
-        table.add_row(_plain(endpoint["name"]), _styled(endpoint["status"]), _plain(governs))
+        governs = ", ".join(endpoint["interfaces"]) or f"nothing: {endpoint['reason']}"
+        name = f"{endpoint['namespace']}/{endpoint['name']}" if endpoint["namespace"] else endpoint["name"]
+        table.add_row(_plain(name), _styled(endpoint["status"]), _plain(governs))
     console.print()
     console.print(table)
 

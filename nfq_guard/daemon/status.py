@@ -39,7 +39,7 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
         "loaded_at": telemetry.loaded_at,
         "load_errors": list(telemetry.load_errors),
         "fail_mode": settings.fail_mode,
-        "endpoints": [] if ruleset is None else list(_endpoints(ruleset)),
+        "endpoints": [] if ruleset is None else [state._asdict() for state in ruleset.endpoint_states],
         "chains": [] if ruleset is None else list(_chains(ruleset, telemetry)),
         "staged_policies": 0 if ruleset is None else ruleset.staged_policies,
         "staged": [] if ruleset is None else list(_staged(ruleset, telemetry)),
@@ -53,13 +53,6 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
         "worker_restarts": telemetry.worker_restarts,
         "table_reinstalls": telemetry.table_reinstalls,
     }
-
-
-def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
-    for name, state in ruleset.endpoint_status.items():
-        interfaces = [interface for interface, endpoint in ruleset.governed.items() if endpoint.name == name]
-        wildcard = ruleset.wildcard is not None and ruleset.wildcard.name == name
-        yield {"name": name, "status": state, "interfaces": interfaces + ["*"] * wildcard}
 
 
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:

@@ -35,8 +35,22 @@ ANSWER: dict[str, Any] = {
     "load_errors": [],
     "fail_mode": "closed",
     "endpoints": [
-        {"name": "host-eth0", "status": "up", "interfaces": ["eth0", "eth1"]},
-        {"name": "host-[x]", "status": "error", "interfaces": []},
+        {
+            "kind": "HostEndpoint",
+            "name": "host-eth0",
+            "namespace": "",
+            "status": "up",
+            "interfaces": ["eth0", "eth1"],
+            "reason": "",
+        },
+        {
+            "kind": "HostEndpoint",
+            "name": "host-[x]",
+            "namespace": "",
+            "status": "error",
+            "interfaces": [],
+            "reason": "no interface eth9 yet",
+        },
     ],
     "chains": [
         {
@@ -156,7 +170,7 @@ def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
 
     assert "enforcing generation 3 on host" in words
     assert "host-eth0 up eth0, eth1" in words
-    assert "host-[x] error nothing" in words
+    assert "host-[x] error nothing: no interface eth9 yet" in words
     assert "queue 5: served by pid 78" in words
     assert "queue 6: served by nobody" in words
 

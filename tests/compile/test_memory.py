@@ -74,7 +74,7 @@ def spread(compiled: Compiled) -> object:
         interface: endpoint and (endpoint.name, {at: chain.rules for at, chain in endpoint.chains.items()})
         for interface, endpoint in endpoints.items()
     }
-    return lines, ruleset.counter_keys, ruleset.endpoint_status, ruleset.options, compiled.warnings
+    return lines, ruleset.counter_keys, ruleset.endpoint_states, ruleset.options, compiled.warnings
 
 
 @given(inventories(), st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=5))

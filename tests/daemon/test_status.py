@@ -21,6 +21,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     text = documents(
         endpoint(),
         endpoint('"*"', name="rest"),
+        endpoint("eth9", name="wan"),
         policy(tcp(80), tcp(81, action="Deny")),
         policy(name="empty"),
     )
@@ -36,11 +37,13 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
 
     shown = json.loads(json.dumps(status(telemetry, Settings(), {4600: 77})))
 
+    fixed = {"kind": "HostEndpoint", "namespace": ""}
     assert shown["endpoints"] == [
-        {"name": "guarded-eth0", "status": "up", "interfaces": ["eth0"]},
-        {"name": "rest", "status": "up", "interfaces": ["*"]},
+        {**fixed, "name": "guarded-eth0", "status": "up", "interfaces": ["eth0"], "reason": ""},
+        {**fixed, "name": "rest", "status": "up", "interfaces": ["*"], "reason": ""},
+        {**fixed, "name": "wan", "status": "error", "interfaces": [], "reason": "no interface eth9 yet"},
     ]
-    assert {chain["endpoint"] for chain in shown["chains"]} == {"guarded-eth0", "rest"}
+    assert {chain["endpoint"] for chain in shown["chains"]} == {"guarded-eth0", "rest", "wan"}
     rules = next(chain for chain in shown["chains"] if chain["direction"] == "ingress")["rules"]
     traffic = [rule for rule in rules if rule["policy"] == "traffic"]
     assert [(rule["rule"], rule["action"]) for rule in traffic] == [("0", "allow"), ("1", "deny")]
