@@ -104,7 +104,7 @@ def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     table = _table("endpoint", "status", "governs")
     for endpoint in endpoints:
         governs = ", ".join(endpoint["interfaces"]) or f"nothing: {endpoint['reason']}"
-        name = f"{endpoint['namespace']}/{endpoint['name']}" if endpoint["namespace"] else endpoint["name"]
+        name = _full_name(endpoint["namespace"], endpoint["name"])
         table.add_row(_plain(name), _styled(endpoint["status"]), _plain(governs))
     console.print()
     console.print(table)
@@ -112,7 +112,9 @@ def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
 
 def _print_chain(console: Console, chain: Answer, *, remark: str = "") -> None:
     which = _plain(f"{chain['direction']}, {chain['stage']} stage{remark}")
-    console.print(f"\n[bold]{_plain(chain['endpoint'])}[/] {which}")
+    name = _full_name(chain["namespace"], chain["endpoint"])
+    where = f" on {chain['interface']}" if chain["interface"] else ""
+    console.print(f"\n[bold]{_plain(name)}[/]{_plain(where)} {which}")
     table = _table("", "", "", "", "", show_header=False)
     for number, rule in enumerate(chain["rules"]):
         table.add_row(
@@ -123,6 +125,10 @@ def _print_chain(console: Console, chain: Answer, *, remark: str = "") -> None:
             _packets(rule["packets"]),
         )
     console.print(table)
+
+
+def _full_name(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
 
 
 def _print_outcomes(console: Console, outcomes: Sequence[Answer]) -> None:
@@ -141,7 +147,7 @@ def _packets(number: int) -> str:
 
 
 def _rule_text(rule: Answer) -> str:
-    if rule["kind"] == "HostEndpoint":
+    if rule["kind"] in {"HostEndpoint", "WorkloadEndpoint"}:
         return "nothing matched: default"
     if rule["kind"] == "Tier":
         return f"end of tier {rule['policy']}"

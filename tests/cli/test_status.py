@@ -23,6 +23,7 @@ RULE = {"tier": "default", "kind": "GlobalNetworkPolicy", "policy": "web", "rule
 END = {"tier": "default", "kind": "Tier", "policy": "default", "rule": "default", "action": "deny"}
 DEFAULT = {"tier": "", "kind": "HostEndpoint", "policy": "host-eth0", "rule": "default", "action": "deny"}
 STAGED = {**RULE, "kind": "StagedGlobalNetworkPolicy", "policy": "try", "action": "deny"}
+HOST_CHAIN = {"kind": "HostEndpoint", "endpoint": "host-eth0", "namespace": "", "interface": ""}
 ANSWER: dict[str, Any] = {
     "version": "1",
     "pid": 77,
@@ -54,7 +55,7 @@ ANSWER: dict[str, Any] = {
     ],
     "chains": [
         {
-            "endpoint": "host-eth0",
+            **HOST_CHAIN,
             "stage": "normal",
             "direction": "ingress",
             "rules": [
@@ -67,7 +68,7 @@ ANSWER: dict[str, Any] = {
     "staged_policies": 1,
     "staged": [
         {
-            "endpoint": "host-eth0",
+            **HOST_CHAIN,
             "stage": "normal",
             "direction": "ingress",
             "rules": [{**STAGED, "file": "try.yaml", "line": 7, "packets": 5}],
@@ -173,6 +174,23 @@ def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
     assert "host-[x] error nothing: no interface eth9 yet" in words
     assert "queue 5: served by pid 78" in words
     assert "queue 6: served by nobody" in words
+
+
+def test_text_names_a_workload_with_its_namespace_and_its_interface(guard: Guard) -> None:
+    state = {"kind": "WorkloadEndpoint", "name": "pod", "namespace": "shop", "status": "up", "reason": ""}
+    whose = {"kind": "WorkloadEndpoint", "endpoint": "pod", "namespace": "shop", "interface": "cali1"}
+    rule = {**DEFAULT, "kind": "WorkloadEndpoint", "policy": "pod", "packets": 0}
+    guard.answer = {
+        **ANSWER,
+        "endpoints": [{**state, "interfaces": ["cali1"]}],
+        "chains": [{**whose, "stage": "normal", "direction": "egress", "rules": [rule]}],
+    }
+
+    words = [" ".join(line.split()) for line in ask(guard)[1].splitlines()]
+
+    assert "shop/pod up cali1" in words
+    assert "shop/pod on cali1 egress, normal stage" in words
+    assert "@0 deny nothing matched: default [ Packets: 0 ]" in words
 
 
 def test_no_name_commands_the_terminal(guard: Guard) -> None:

@@ -92,6 +92,37 @@ def test_status_shows_what_staged_policies_would_have_done_apart_from_what_is_en
     assert min(counts) >= len(ruleset.counter_keys)
 
 
+WORKLOAD = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: pod, namespace: shop, labels: {guarded: "yes"}}
+spec: {node: guarded, interfaceName: cali1}
+"""
+
+
+def test_status_shows_workload_endpoints_with_their_interface_and_their_chains() -> None:
+    compiler = Compiler(("unused",), Options())
+    facts = HostFacts("guarded", {name: Interface(name) for name in ("cali1", "eth0")})
+    tried = policy(tcp(81), name="tried").replace("GlobalNetwork", "StagedGlobalNetwork")
+    text = documents(endpoint(name="pod"), WORKLOAD, policy(tcp(80)), tried)
+    ruleset = compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+    telemetry = Telemetry(
+        Reader(()), SlotTable(100, lambda _: 0), lambda: KernelReadings({}), lambda: (0, 0), ruleset=ruleset
+    )
+
+    shown = json.loads(json.dumps(status(telemetry, Settings(), {})))
+
+    assert [(row["kind"], row["namespace"], row["interfaces"]) for row in shown["endpoints"]] == [
+        ("HostEndpoint", "", ["eth0"]),
+        ("WorkloadEndpoint", "shop", ["cali1"]),
+    ]
+    for listed in (shown["chains"], shown["staged"]):
+        assert [(each["kind"], each["namespace"], each["interface"]) for each in listed] == [
+            ("HostEndpoint", "", "")
+        ] * 2 + [("WorkloadEndpoint", "shop", "cali1")] * 2
+        assert {each["endpoint"] for each in listed} == {"pod"}
+
+
 def test_status_before_anything_is_in_force_is_short_and_whole() -> None:
     telemetry = Telemetry(Reader(()), SlotTable(1, lambda _: 0), lambda: KernelReadings({}), lambda: (0, 0))
 
