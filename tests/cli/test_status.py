@@ -78,7 +78,9 @@ ANSWER: dict[str, Any] = {
             ],
         }
     ],
-    "verdicts": [{"reason": "policy", "verdict": "allow", "direction": "ingress", "packets": 12}],
+    "verdicts": [
+        {"reason": "policy", "verdict": "allow", "direction": "ingress", "stage": "forward", "packets": 12}
+    ],
     "queues": {
         "depth": 1,
         "dropped": 2,
@@ -169,7 +171,7 @@ def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
     _, output = ask(guard)
     words = [" ".join(line.split()) for line in output.splitlines()]
 
-    assert "enforcing generation 3 on host" in words
+    assert "host: enforcing generation 3" in words
     assert "host-eth0 up eth0, eth1" in words
     assert "host-[x] error nothing: no interface eth9 yet" in words
     assert "queue 5: served by pid 78" in words
@@ -210,12 +212,66 @@ def test_no_name_commands_the_terminal(guard: Guard) -> None:
     assert r"web\u001b]0;pwn\u0007\u009b31m" in result.output
 
 
+def test_text_says_that_a_rule_of_several_chains_has_one_count(guard: Guard) -> None:
+    said = "Packets of a rule that stands in several chains below: of all its endpoints and stages together."
+    assert said not in ask(guard)[1]
+
+    (chain,) = ANSWER["chains"]
+    guard.answer = {**ANSWER, "chains": [chain, {**chain, "stage": "forward"}]}
+    assert said in ask(guard)[1].splitlines()
+
+    guard.answer = {**ANSWER, "chains": [chain, {**chain, "direction": "egress"}]}
+    assert said not in ask(guard)[1]
+
+
+def test_text_tells_reasons_of_several_stages_apart(guard: Guard) -> None:
+    (row,) = ANSWER["verdicts"]
+    guard.answer = {**ANSWER, "verdicts": [row, {**row, "stage": "pre-dnat", "packets": 3}]}
+
+    words = [" ".join(line.split()) for line in ask(guard)[1].splitlines()]
+
+    assert "reason verdict direction stage packets" in words
+    assert "policy allow ingress forward 12" in words
+    assert "policy allow ingress pre-dnat 3" in words
+
+
+@pytest.mark.parametrize(
+    ("rules", "shown"),
+    [
+        (["/etc/nfq-guard/rules"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard/rules/"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard", "/etc/nfq-guard/rules"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard/rules/web.yaml"], "web.yaml:9"),
+        (["/etc/nfq-guard/rules", "/srv/rules"], "/etc/nfq-guard/rules/web.yaml:9"),
+        (["/etc/nfq-guard/rule"], "/etc/nfq-guard/rules/web.yaml:9"),
+        (["/"], "/etc/nfq-guard/rules/web.yaml:9"),
+    ],
+)
+def test_text_names_files_from_the_folder_on_that_the_head_names(
+    guard: Guard, rules: list[str], shown: str
+) -> None:
+    (chain,) = ANSWER["chains"]
+    listed = {**chain, "rules": [{**RULE, "file": "/etc/nfq-guard/rules/web.yaml", "line": 9, "packets": 0}]}
+    guard.answer = {**ANSWER, "rules": rules, "chains": [listed]}
+
+    output = ask(guard)[1]
+
+    assert f"rule 0  {shown}  [" in output
+    assert f"rules from {', '.join(rules)}, loaded" in output
+
+
+def test_a_refused_change_is_told_behind_the_node(guard: Guard) -> None:
+    guard.answer = {**ANSWER, "detail": "enforcing generation 2; the last change was refused"}
+
+    assert ask(guard)[1].startswith("host: enforcing generation 2; the last change was refused\n")
+
+
 def test_a_guard_that_does_not_enforce_is_a_no(guard: Guard) -> None:
     guard.answer = {**ANSWER, "ready": False, "detail": "no worker", "load_errors": ["a.yaml:1: error: [x]"]}
     code, output = ask(guard)
 
     assert code == Exit.NO
-    assert "no worker on host" in output
+    assert "host: no worker" in output
     assert "refused: a.yaml:1: error: [x]" in output
 
 
