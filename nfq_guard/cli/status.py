@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ _PATIENCE = 5.0
 """Seconds the guard may take to answer."""
 _WIDEST = 400
 """Columns. A line that the terminal wraps can be read; one that we cut short cannot."""
+_SUMS = "Packets of a rule that stands in several chains below: of all its endpoints and stages together."
+_LABELS = ("tier", "kind", "policy", "rule", "action")
+"""With the direction, what a rule is counted by."""
 _STYLES = {"allow": "green", "deny": "red", "pass": "cyan", "log": "yellow", "up": "green", "error": "red"}
 
 
@@ -44,7 +48,8 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
 
     Endpoints with the interfaces they govern, generation, queues, rules.
 
-    Rules stand in the order in which they are evaluated. The exit code is 1 while the
+    Rules stand in the order in which they are evaluated. A rule's count is that of all
+    endpoints and stages together. The exit code is 1 while the
     guard does not fully enforce, 3 if none answers.
     """
     resolved = resolve_settings(config, flags)
@@ -77,10 +82,13 @@ def _unreachable(place: str, error: OSError) -> str:
 def _print(console: Console, answer: Answer) -> None:
     _print_head(console, answer)
     _print_endpoints(console, answer["endpoints"])
+    places = _Places(answer["rules"])
+    if _shares_counters(answer["chains"]):
+        console.print(f"\n{_SUMS}")
     for chain in answer["chains"]:
-        _print_chain(console, chain)
+        _print_chain(console, chain, places)
     for chain in answer["staged"]:
-        _print_chain(console, chain, remark=", staged: not enforced")
+        _print_chain(console, chain, places, remark=", staged: not enforced")
         _print_outcomes(console, chain["verdicts"])
     _print_verdicts(console, answer["verdicts"])
     _print_queues(console, answer)
@@ -88,7 +96,7 @@ def _print(console: Console, answer: Answer) -> None:
 
 def _print_head(console: Console, answer: Answer) -> None:
     colour = "green" if answer["ready"] else "red"
-    console.print(f"[{colour}]{_plain(answer['detail'])}[/] on {_plain(answer['node'])}")
+    console.print(f"{_plain(answer['node'])}: [{colour}]{_plain(answer['detail'])}[/]")
     loaded = datetime.fromtimestamp(answer["loaded_at"], UTC).isoformat(timespec="seconds")
     where = ", ".join(answer["rules"])
     mode = answer["fail_mode"]
@@ -103,25 +111,66 @@ def _print_head(console: Console, answer: Answer) -> None:
 def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     table = _table("endpoint", "status", "governs")
     for endpoint in endpoints:
-        governs = ", ".join(endpoint["interfaces"]) or "nothing"
-        table.add_row(_plain(endpoint["name"]), _styled(endpoint["status"]), _plain(governs))
+        governs = ", ".join(endpoint["interfaces"]) or f"nothing: {endpoint['reason']}"
+        name = _full_name(endpoint["namespace"], endpoint["name"])
+        table.add_row(_plain(name), _styled(endpoint["status"]), _plain(governs))
     console.print()
     console.print(table)
 
 
-def _print_chain(console: Console, chain: Answer, *, remark: str = "") -> None:
+class _Places:
+    """Where rules stand, as short as it can be said beside the rule paths in the head."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        bare = [path.rstrip("/") for path in paths]
+        names = Counter(path.rpartition("/")[2] for path in bare)
+        self._roots = sorted(
+            (path for path in bare if path.startswith("/") and names[path.rpartition("/")[2]] == 1),
+            key=len,
+            reverse=True,
+        )
+
+    def of(self, rule: Answer) -> str:
+        """Return file and line: `rules/a.yaml:3` for what stands in an absolute path to `rules`."""
+        if "file" not in rule:
+            return ""
+        file = rule["file"]
+        for root in self._roots:
+            if file == root or file.startswith(f"{root}/"):
+                file = file.removeprefix(root.rpartition("/")[0] + "/")
+                break
+        return f"{file}:{rule['line']}"
+
+
+def _shares_counters(chains: Sequence[Answer]) -> bool:
+    """Return whether some rule stands in several chains: its count is that of all of them."""
+    seen = Counter(
+        (chain["direction"], *(rule[label] for label in _LABELS))
+        for chain in chains
+        for rule in chain["rules"]
+    )
+    return any(times > 1 for times in seen.values())
+
+
+def _print_chain(console: Console, chain: Answer, places: _Places, *, remark: str = "") -> None:
     which = _plain(f"{chain['direction']}, {chain['stage']} stage{remark}")
-    console.print(f"\n[bold]{_plain(chain['endpoint'])}[/] {which}")
+    name = _full_name(chain["namespace"], chain["endpoint"])
+    where = f" on {chain['interface']}" if chain["interface"] else ""
+    console.print(f"\n[bold]{_plain(name)}[/]{_plain(where)} {which}")
     table = _table("", "", "", "", "", show_header=False)
     for number, rule in enumerate(chain["rules"]):
         table.add_row(
             f"@{number}",
             _styled(rule["action"]),
             _plain(_rule_text(rule)),
-            _plain(f"{rule['file']}:{rule['line']}" if "file" in rule else ""),
+            _plain(places.of(rule)),
             _packets(rule["packets"]),
         )
     console.print(table)
+
+
+def _full_name(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
 
 
 def _print_outcomes(console: Console, outcomes: Sequence[Answer]) -> None:
@@ -140,7 +189,7 @@ def _packets(number: int) -> str:
 
 
 def _rule_text(rule: Answer) -> str:
-    if rule["kind"] == "HostEndpoint":
+    if rule["kind"] in {"HostEndpoint", "WorkloadEndpoint"}:
         return "nothing matched: default"
     if rule["kind"] == "Tier":
         return f"end of tier {rule['policy']}"
@@ -149,10 +198,14 @@ def _rule_text(rule: Answer) -> str:
 
 
 def _print_verdicts(console: Console, verdicts: Sequence[Answer]) -> None:
-    table = _table("reason", "verdict", "direction", "packets")
+    table = _table("reason", "verdict", "direction", "stage", "packets")
     for row in verdicts:
         table.add_row(
-            _plain(row["reason"]), _styled(row["verdict"]), _plain(row["direction"]), str(row["packets"])
+            _plain(row["reason"]),
+            _styled(row["verdict"]),
+            _plain(row["direction"]),
+            _plain(row["stage"]),
+            str(row["packets"]),
         )
     console.print()
     console.print(table)

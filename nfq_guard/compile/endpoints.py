@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from nfq_guard.model.host import HostFacts, Interface
-    from nfq_guard.resources import HostEndpoint, Located
+    from nfq_guard.resources import HostEndpoint, Located, WorkloadEndpoint
 
 WILDCARD = "*"
 UP, DOWN, ERROR = "up", "down", "error"
@@ -70,6 +70,23 @@ def resolve(
     status = {endpoint.name: _status(endpoint, interfaces, facts) for endpoint in specific}
     status.update({endpoint.name: UP for endpoint in wildcards})
     return Governed(interfaces, absent, wildcards[0] if wildcards else None, dict(sorted(status.items())))
+
+
+def resolve_workloads(
+    endpoints: Iterable[Located[WorkloadEndpoint]], node: str, workload_prefixes: tuple[str, ...]
+) -> Mapping[str, Located[WorkloadEndpoint]]:
+    """Return this node's workload endpoints by interface; the first by name wins an interface."""
+    mine = sorted(
+        (
+            endpoint
+            for endpoint in endpoints
+            if endpoint.value.spec.node == node
+            and endpoint.value.spec.interface_name.startswith(workload_prefixes)
+        ),
+        key=lambda endpoint: (endpoint.name, endpoint.namespace or ""),
+        reverse=True,
+    )
+    return {endpoint.value.spec.interface_name: endpoint for endpoint in mine}
 
 
 def _matches(

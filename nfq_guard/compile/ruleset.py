@@ -12,7 +12,7 @@ from nfq_guard.compile.addresses import AddressBook
 from nfq_guard.compile.ahead import Ahead
 from nfq_guard.compile.blocks import Place
 from nfq_guard.compile.chains import ChainBuilder, CounterIndex
-from nfq_guard.compile.endpoints import WILDCARD, resolve
+from nfq_guard.compile.endpoints import WILDCARD, resolve, resolve_workloads
 from nfq_guard.compile.felix import (
     deny_action,
     effective_felix,
@@ -23,7 +23,8 @@ from nfq_guard.compile.felix import (
 from nfq_guard.compile.flattened import Flattener
 from nfq_guard.compile.memory import CompileMemory
 from nfq_guard.compile.policies import PolicyIndex, enforced, staged_in
-from nfq_guard.compile.warnings import host_warnings
+from nfq_guard.compile.states import States
+from nfq_guard.compile.warnings import host_warnings, idle_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
@@ -32,7 +33,7 @@ from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
 from nfq_guard.resources.labels import EndpointLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nfq_guard.compile.policies import AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Chain
@@ -62,11 +63,15 @@ def compile_ruleset(
     memory = CompileMemory() if memory is None else memory
     felix = effective_felix(inventory, facts.node)
     prefixes = workload_prefixes(felix)
+
+    def addressless(name: str) -> bool:
+        return excluded(felix, name)
+
     governed = resolve(
         inventory.host_endpoints,
         facts,
         workload_prefixes=prefixes,
-        addressless=lambda name: excluded(felix, name),
+        addressless=addressless,
     )
     inbound = _failsafes(felix.failsafe_inbound_host_ports, DEFAULT_INBOUND)
     outbound = _failsafes(felix.failsafe_outbound_host_ports, DEFAULT_OUTBOUND)
@@ -75,7 +80,9 @@ def compile_ruleset(
     own = {name: compiler.host(endpoint) for name, endpoint in governed.interfaces.items()}
     expected = {name: compiler.host(endpoint) for name, endpoint in governed.absent.items()}
     wildcard = None if governed.wildcard is None else compiler.host(governed.wildcard)
-    workloads = compiler.workloads(facts.node, prefixes)
+    attached = resolve_workloads(inventory.workload_endpoints, facts.node, prefixes)
+    workloads = compiler.workloads(attached)
+    states = tuple(States(facts, governed, attached, prefixes, addressless).of(inventory))
     tried = compiler.rehearse()
     ruleset = Ruleset(
         node=facts.node,
@@ -96,9 +103,13 @@ def compile_ruleset(
         counter_keys=compiler.counters.keys,
         tried_keys=tried,
         staged_policies=len(compiler.staged),
-        endpoint_status=governed.status,
+        endpoint_states=tuple(state for _, state in states),
     )
-    warnings = (*host_warnings(inventory, facts.node), *_unheard(governed.wildcard, ruleset))
+    warnings = (
+        *host_warnings(inventory, facts.node),
+        *_unheard(governed.wildcard, ruleset),
+        *idle_warnings(states),
+    )
     return Compiled(ruleset, (*inventory.warnings, *warnings))
 
 
@@ -161,21 +172,10 @@ class _EndpointCompiler:
             self._done[endpoint.name] = self._compiled(endpoint, _HOST_STAGES)
         return self._done[endpoint.name]
 
-    def workloads(self, node: str, prefixes: tuple[str, ...]) -> dict[str, GuardedEndpoint]:
-        """Return this node's workload endpoints by interface; the first by name wins an interface."""
-        mine = sorted(
-            (
-                endpoint
-                for endpoint in self._inventory.workload_endpoints
-                if endpoint.value.spec.node == node
-                and endpoint.value.spec.interface_name.startswith(prefixes)
-            ),
-            key=lambda endpoint: (endpoint.name, endpoint.namespace or ""),
-            reverse=True,
-        )
-        winners = {endpoint.value.spec.interface_name: endpoint for endpoint in mine}
+    def workloads(self, attached: Mapping[str, Located[WorkloadEndpoint]]) -> dict[str, GuardedEndpoint]:
+        """Return the chains of workload endpoints, by interface."""
         return {
-            interface: self._compiled(endpoint, (Stage.NORMAL,)) for interface, endpoint in winners.items()
+            interface: self._compiled(endpoint, (Stage.NORMAL,)) for interface, endpoint in attached.items()
         }
 
     def _compiled(
@@ -196,7 +196,7 @@ class _EndpointCompiler:
                     self._rehearsed.append(_Rehearsed(pending, stage, side, endpoint, tiers, profiles))
                 if not _is_unheard(stage, endpoint):
                     self.staged.update((policy.kind, policy.namespace, policy.name) for policy in staged)
-        return GuardedEndpoint(endpoint.name, chains, pending)
+        return GuardedEndpoint(endpoint.name, chains, pending, endpoint.namespace or "")
 
     def _chain(
         self,

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 from nfq_guard.model.problem import Problem, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from nfq_guard.compile.states import Told
+    from nfq_guard.engine.ruleset import EndpointState
     from nfq_guard.resources import Inventory
 
-CODES = {"other-node": "warning: there are host endpoints, but none for this node: nothing is guarded"}
+GOVERNS_NOTHING = "governs-nothing"
+CODES = {
+    GOVERNS_NOTHING: "warning: an endpoint of this node governs nothing, and why",
+    "other-node": "warning: there are host endpoints, but none for this node: nothing is guarded",
+}
 """Code to what it stands for, as in the docs."""
 
 _NODES_NAMED = 5
@@ -38,3 +44,20 @@ def host_warnings(inventory: Inventory, node: str) -> Iterator[Problem]:
             first.name,
             Severity.WARNING,
         )
+
+
+def idle_warnings(states: Iterable[tuple[Told, EndpointState]]) -> Iterator[Problem]:
+    """Yield a warning for each endpoint that governs nothing: what it is meant to guard may stand open."""
+    for endpoint, state in states:
+        if state.reason:
+            field = "spec.interfaceName" if endpoint.value.spec.interface_name else "spec.expectedIPs"
+            message = f"this endpoint governs nothing: {state.reason}"
+            yield Problem(
+                endpoint.position(field),
+                GOVERNS_NOTHING,
+                message,
+                field,
+                endpoint.kind,
+                endpoint.name,
+                Severity.WARNING,
+            )

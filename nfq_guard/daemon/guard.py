@@ -176,12 +176,17 @@ class Guard:
                 sources = Sources(registry, self.telemetry.healthy, self.telemetry.ready)
                 self._http = HttpServer(listen.host, listen.port, sources)
         except OSError as error:
-            self._cannot(f"metrics address {self.settings.metrics}: {error}")
+            self._cannot_have(f"metrics address {self.settings.metrics}: {error}")
         try:
             self._control = ControlServer(self.settings.control, handle, self.loop.selector)
         except (ControlInUseError, OSError) as error:
-            self._cannot(f"control socket {self.settings.control}: {error}")
+            self._cannot_have(f"control socket {self.settings.control}: {error}")
         self.pool.launch()
+
+    def _cannot_have(self, why: str) -> NoReturn:
+        """Refuse for what somebody else has; if that is another guard here, that is the reason."""
+        self._refuse_guarded_namespace({record.pid for record in self._orphans()})
+        self._cannot(why)
 
     def _cannot(self, why: str) -> NoReturn:
         raise StartError(why)
@@ -193,8 +198,9 @@ class Guard:
         """
         self._left_behind = self._orphans()
         ours = {record.pid for record in self._left_behind}
-        self._refuse_held_queues(ours)
+        # Whoever is told to take another queue is refused for the namespace then.
         self._refuse_guarded_namespace(ours)
+        self._refuse_held_queues(ours)
         try:
             self.enforcer.begin(ruleset, self._stop_orphans)
         except NotEnforcedError as error:
@@ -241,8 +247,8 @@ class Guard:
             holder = procfs.queue_holder(queue)
             if holder is not None and holder.pid not in ours:
                 self._cannot(
-                    f"another guard runs in this network namespace: its table queues to {queue}, "
-                    f"which pid {holder.pid} ({holder.command}) holds; a namespace has one guard, stop that one"
+                    f"another guard runs in this network namespace: pid {holder.pid} ({holder.command}) serves "
+                    f"queue {queue} of its table; a namespace has one guard, stop that one"
                 )
 
     def _stop_orphans(self) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from nfq_guard.compile.warnings import GOVERNS_NOTHING
 from nfq_guard.daemon.enforcer import NotEnforcedError
 from nfq_guard.daemon.logs import Level
+from nfq_guard.daemon.openings import Openings
 from nfq_guard.daemon.policy import same_policy
 from nfq_guard.daemon.whole import UnfinishedError, emptied
 from nfq_guard.model.problem import ConfigError, Severity
@@ -39,6 +41,7 @@ class Keeper:
         self._files = files
         self._log = guard.log
         self._retry_later = retry_later
+        self._openings = Openings(guard.log)
         self._loaded: Loaded | None = None
         """Files in force."""
         self._seen: tuple[tuple[Source, ...], tuple[Problem, ...]] | None = None
@@ -158,7 +161,7 @@ class Keeper:
         now = enforcer.ruleset
         if now is None or not same_policy(now, candidate.ruleset):
             enforcer.change(candidate.ruleset)
-        elif candidate.loaded is self._loaded and now.endpoint_status == candidate.ruleset.endpoint_status:
+        elif candidate.loaded is self._loaded and now.endpoint_states == candidate.ruleset.endpoint_states:
             return
         else:
             enforcer.describe(candidate.ruleset)
@@ -169,8 +172,10 @@ class Keeper:
         guard.telemetry.ruleset = guard.enforcer.ruleset
         before, self._loaded = self._loaded, candidate.loaded
         if candidate.loaded is not before:
-            report(self._log, candidate.warnings)
+            report(self._log, (each for each in candidate.warnings if each.code != GOVERNS_NOTHING))
             guard.telemetry.loaded_at = time.time()
+        report(self._log, self._openings.fresh(candidate))
+        self._openings.lost(candidate)
         self._log.info(
             "policy in force",
             generation=guard.telemetry.generation,

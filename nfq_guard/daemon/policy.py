@@ -100,7 +100,7 @@ def same_policy(one: Ruleset, other: Ruleset) -> bool:
             expected={},
             wildcard=None,
             workloads={},
-            endpoint_status={},
+            endpoint_states=(),
         )
         for ruleset in (one, other)
     ]

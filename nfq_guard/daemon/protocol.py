@@ -149,7 +149,7 @@ def _well_formed(message: object) -> bool:
 def store(ruleset: Ruleset, install: Install) -> int:
     """Return a descriptor of a memory file with a ruleset, to be sent to any number of workers."""
     # Of what is counted and how endpoints are, a worker needs to know nothing.
-    bare = replace(ruleset, counter_keys=(), tried_keys=(), endpoint_status={})
+    bare = replace(ruleset, counter_keys=(), tried_keys=(), endpoint_states=())
     apart = (Chain, Slice, Axis, GuardedEndpoint)
     return parcel.store(Payload(bare, install), "nfq-guard-ruleset", apart, (FlatRule,))
 

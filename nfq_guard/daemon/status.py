@@ -13,7 +13,7 @@ from nfq_guard.daemon.counters import Word
 from nfq_guard.engine.ruleset import OutcomeKey, StagedKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from nfq_guard.daemon.readings import KernelReadings
     from nfq_guard.daemon.settings import Settings
@@ -39,7 +39,7 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
         "loaded_at": telemetry.loaded_at,
         "load_errors": list(telemetry.load_errors),
         "fail_mode": settings.fail_mode,
-        "endpoints": [] if ruleset is None else list(_endpoints(ruleset)),
+        "endpoints": [] if ruleset is None else [state._asdict() for state in ruleset.endpoint_states],
         "chains": [] if ruleset is None else list(_chains(ruleset, telemetry)),
         "staged_policies": 0 if ruleset is None else ruleset.staged_policies,
         "staged": [] if ruleset is None else list(_staged(ruleset, telemetry)),
@@ -55,29 +55,21 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
     }
 
 
-def _endpoints(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
-    for name, state in ruleset.endpoint_status.items():
-        interfaces = [interface for interface, endpoint in ruleset.governed.items() if endpoint.name == name]
-        wildcard = ruleset.wildcard is not None and ruleset.wildcard.name == name
-        yield {"name": name, "status": state, "interfaces": interfaces + ["*"] * wildcard}
-
-
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
-    for endpoint in _compiled(ruleset):
+    for whose, endpoint in _compiled(ruleset):
         for (stage, side), chain in endpoint.chains.items():
             rules = list(_rules(chain, ruleset, telemetry))
-            yield {"endpoint": endpoint.name, "stage": str(stage), "direction": str(side), "rules": rules}
+            yield whose | {"stage": str(stage), "direction": str(side), "rules": rules}
 
 
 def _staged(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield the same of staged policies alone, with how they would have judged beside what was enforced."""
     count = telemetry.slots.count
-    for endpoint in _compiled(ruleset):
+    for whose, endpoint in _compiled(ruleset):
         for (stage, side), pending in endpoint.pending.items():
             keys = [ruleset.counted[index] for index in pending.outcomes.values()]
-            yield {
-                "endpoint": endpoint.name,
+            yield whose | {
                 "stage": str(stage),
                 "direction": str(side),
                 "rules": list(_rules(pending.chain, ruleset, telemetry)),
@@ -89,11 +81,25 @@ def _staged(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
             }
 
 
-def _compiled(ruleset: Ruleset) -> Iterable[GuardedEndpoint]:
-    endpoints = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
+def _compiled(ruleset: Ruleset) -> Iterator[tuple[dict[str, Any], GuardedEndpoint]]:
+    """Yield each endpoint that has chains, and what tells it from others: host endpoints first."""
+    hosts = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
     if ruleset.wildcard is not None:
-        endpoints[ruleset.wildcard.name] = ruleset.wildcard
-    return endpoints.values()
+        hosts[ruleset.wildcard.name] = ruleset.wildcard
+    for endpoint in hosts.values():
+        yield _whose("HostEndpoint", endpoint), endpoint
+    for interface, endpoint in ruleset.workloads.items():
+        yield _whose("WorkloadEndpoint", endpoint, interface), endpoint
+
+
+def _whose(kind: str, endpoint: GuardedEndpoint, interface: str = "") -> dict[str, Any]:
+    """Return whose a chain is. A host endpoint may have several interfaces: they stand in its state."""
+    return {
+        "kind": kind,
+        "endpoint": endpoint.name,
+        "namespace": endpoint.namespace,
+        "interface": interface,
+    }
 
 
 def _rules(chain: Chain, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:

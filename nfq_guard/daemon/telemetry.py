@@ -71,6 +71,15 @@ class Telemetry:
         text = f"enforcing generation {self.generation}"
         if self.load_errors:
             text += "; the last change was refused, an older policy is in force"
+        text += self._idle()
         if self.other_node:
             text += f"; nothing is guarded, no host endpoint is for this node ({self.other_node})"
         return Health(good=True, text=text)
+
+    def _idle(self) -> str:
+        """Return which host endpoints govern nothing, in words for behind the others."""
+        states = () if self.ruleset is None else self.ruleset.endpoint_states
+        idle = [state for state in states if state.reason and state.kind == "HostEndpoint"]
+        if len(idle) == 1:
+            return f"; host endpoint {idle[0].name} governs nothing ({idle[0].reason})"
+        return f"; {len(idle)} host endpoints govern nothing" if idle else ""

@@ -126,6 +126,23 @@ class GuardedEndpoint:
     pending: Mapping[tuple[Stage, Side], Pending] = field(default_factory=dict)
     """Where staged policies take part, also where no chain is: decides about nothing, and makes the
     kernel ask."""
+    namespace: str = ""
+    """Of a workload endpoint."""
+
+
+class EndpointState(NamedTuple):
+    """How a host or workload endpoint of this node fares."""
+
+    kind: str
+    name: str
+    namespace: str
+    """Empty for a host endpoint."""
+    status: str
+    """`up`, `down` (an interface is down), or `error` (governs nothing)."""
+    interfaces: tuple[str, ...] = ()
+    """That it governs; `*` for all that nobody else does."""
+    reason: str = ""
+    """Why it governs nothing; empty where it governs something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +173,8 @@ class Ruleset:
     """What is counted of staged policies: their indices go on behind those of `counter_keys`."""
     staged_policies: int = 0
     """How many staged policies take part somewhere. 0: nothing pending is ever asked."""
-    endpoint_status: Mapping[str, str] = field(default_factory=dict)
-    """Host endpoint name -> `up`, `down` or `error` (governs nothing)."""
+    endpoint_states: tuple[EndpointState, ...] = ()
+    """Of this node's endpoints, host endpoints first, each kind by name."""
     generation: int = 0
     """Set when installed; 0 before."""
 
@@ -165,6 +182,11 @@ class Ruleset:
     def counted(self) -> tuple[CountedKey, ...]:
         """Everything that is counted, by index. What is enforced comes first."""
         return self.counter_keys + self.tried_keys
+
+    @property
+    def endpoint_status(self) -> Mapping[str, str]:
+        """Host endpoint name -> `up`, `down` or `error` (governs nothing)."""
+        return {state.name: state.status for state in self.endpoint_states if state.kind == "HostEndpoint"}
 
     @property
     def by_interface(self) -> Mapping[str, GuardedEndpoint]:

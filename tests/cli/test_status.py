@@ -23,6 +23,7 @@ RULE = {"tier": "default", "kind": "GlobalNetworkPolicy", "policy": "web", "rule
 END = {"tier": "default", "kind": "Tier", "policy": "default", "rule": "default", "action": "deny"}
 DEFAULT = {"tier": "", "kind": "HostEndpoint", "policy": "host-eth0", "rule": "default", "action": "deny"}
 STAGED = {**RULE, "kind": "StagedGlobalNetworkPolicy", "policy": "try", "action": "deny"}
+HOST_CHAIN = {"kind": "HostEndpoint", "endpoint": "host-eth0", "namespace": "", "interface": ""}
 ANSWER: dict[str, Any] = {
     "version": "1",
     "pid": 77,
@@ -35,12 +36,26 @@ ANSWER: dict[str, Any] = {
     "load_errors": [],
     "fail_mode": "closed",
     "endpoints": [
-        {"name": "host-eth0", "status": "up", "interfaces": ["eth0", "eth1"]},
-        {"name": "host-[x]", "status": "error", "interfaces": []},
+        {
+            "kind": "HostEndpoint",
+            "name": "host-eth0",
+            "namespace": "",
+            "status": "up",
+            "interfaces": ["eth0", "eth1"],
+            "reason": "",
+        },
+        {
+            "kind": "HostEndpoint",
+            "name": "host-[x]",
+            "namespace": "",
+            "status": "error",
+            "interfaces": [],
+            "reason": "no interface eth9 yet",
+        },
     ],
     "chains": [
         {
-            "endpoint": "host-eth0",
+            **HOST_CHAIN,
             "stage": "normal",
             "direction": "ingress",
             "rules": [
@@ -53,7 +68,7 @@ ANSWER: dict[str, Any] = {
     "staged_policies": 1,
     "staged": [
         {
-            "endpoint": "host-eth0",
+            **HOST_CHAIN,
             "stage": "normal",
             "direction": "ingress",
             "rules": [{**STAGED, "file": "try.yaml", "line": 7, "packets": 5}],
@@ -63,7 +78,9 @@ ANSWER: dict[str, Any] = {
             ],
         }
     ],
-    "verdicts": [{"reason": "policy", "verdict": "allow", "direction": "ingress", "packets": 12}],
+    "verdicts": [
+        {"reason": "policy", "verdict": "allow", "direction": "ingress", "stage": "forward", "packets": 12}
+    ],
     "queues": {
         "depth": 1,
         "dropped": 2,
@@ -154,11 +171,28 @@ def test_text_names_endpoints_interfaces_and_queues(guard: Guard) -> None:
     _, output = ask(guard)
     words = [" ".join(line.split()) for line in output.splitlines()]
 
-    assert "enforcing generation 3 on host" in words
+    assert "host: enforcing generation 3" in words
     assert "host-eth0 up eth0, eth1" in words
-    assert "host-[x] error nothing" in words
+    assert "host-[x] error nothing: no interface eth9 yet" in words
     assert "queue 5: served by pid 78" in words
     assert "queue 6: served by nobody" in words
+
+
+def test_text_names_a_workload_with_its_namespace_and_its_interface(guard: Guard) -> None:
+    state = {"kind": "WorkloadEndpoint", "name": "pod", "namespace": "shop", "status": "up", "reason": ""}
+    whose = {"kind": "WorkloadEndpoint", "endpoint": "pod", "namespace": "shop", "interface": "cali1"}
+    rule = {**DEFAULT, "kind": "WorkloadEndpoint", "policy": "pod", "packets": 0}
+    guard.answer = {
+        **ANSWER,
+        "endpoints": [{**state, "interfaces": ["cali1"]}],
+        "chains": [{**whose, "stage": "normal", "direction": "egress", "rules": [rule]}],
+    }
+
+    words = [" ".join(line.split()) for line in ask(guard)[1].splitlines()]
+
+    assert "shop/pod up cali1" in words
+    assert "shop/pod on cali1 egress, normal stage" in words
+    assert "@0 deny nothing matched: default [ Packets: 0 ]" in words
 
 
 def test_no_name_commands_the_terminal(guard: Guard) -> None:
@@ -178,12 +212,66 @@ def test_no_name_commands_the_terminal(guard: Guard) -> None:
     assert r"web\u001b]0;pwn\u0007\u009b31m" in result.output
 
 
+def test_text_says_that_a_rule_of_several_chains_has_one_count(guard: Guard) -> None:
+    said = "Packets of a rule that stands in several chains below: of all its endpoints and stages together."
+    assert said not in ask(guard)[1]
+
+    (chain,) = ANSWER["chains"]
+    guard.answer = {**ANSWER, "chains": [chain, {**chain, "stage": "forward"}]}
+    assert said in ask(guard)[1].splitlines()
+
+    guard.answer = {**ANSWER, "chains": [chain, {**chain, "direction": "egress"}]}
+    assert said not in ask(guard)[1]
+
+
+def test_text_tells_reasons_of_several_stages_apart(guard: Guard) -> None:
+    (row,) = ANSWER["verdicts"]
+    guard.answer = {**ANSWER, "verdicts": [row, {**row, "stage": "pre-dnat", "packets": 3}]}
+
+    words = [" ".join(line.split()) for line in ask(guard)[1].splitlines()]
+
+    assert "reason verdict direction stage packets" in words
+    assert "policy allow ingress forward 12" in words
+    assert "policy allow ingress pre-dnat 3" in words
+
+
+@pytest.mark.parametrize(
+    ("rules", "shown"),
+    [
+        (["/etc/nfq-guard/rules"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard/rules/"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard", "/etc/nfq-guard/rules"], "rules/web.yaml:9"),
+        (["/etc/nfq-guard/rules/web.yaml"], "web.yaml:9"),
+        (["/etc/nfq-guard/rules", "/srv/rules"], "/etc/nfq-guard/rules/web.yaml:9"),
+        (["/etc/nfq-guard/rule"], "/etc/nfq-guard/rules/web.yaml:9"),
+        (["/"], "/etc/nfq-guard/rules/web.yaml:9"),
+    ],
+)
+def test_text_names_files_from_the_folder_on_that_the_head_names(
+    guard: Guard, rules: list[str], shown: str
+) -> None:
+    (chain,) = ANSWER["chains"]
+    listed = {**chain, "rules": [{**RULE, "file": "/etc/nfq-guard/rules/web.yaml", "line": 9, "packets": 0}]}
+    guard.answer = {**ANSWER, "rules": rules, "chains": [listed]}
+
+    output = ask(guard)[1]
+
+    assert f"rule 0  {shown}  [" in output
+    assert f"rules from {', '.join(rules)}, loaded" in output
+
+
+def test_a_refused_change_is_told_behind_the_node(guard: Guard) -> None:
+    guard.answer = {**ANSWER, "detail": "enforcing generation 2; the last change was refused"}
+
+    assert ask(guard)[1].startswith("host: enforcing generation 2; the last change was refused\n")
+
+
 def test_a_guard_that_does_not_enforce_is_a_no(guard: Guard) -> None:
     guard.answer = {**ANSWER, "ready": False, "detail": "no worker", "load_errors": ["a.yaml:1: error: [x]"]}
     code, output = ask(guard)
 
     assert code == Exit.NO
-    assert "no worker on host" in output
+    assert "host: no worker" in output
     assert "refused: a.yaml:1: error: [x]" in output
 
 

@@ -83,7 +83,7 @@ def spread(compiled: Compiled) -> object:
         for interface, endpoint in endpoints.items()
     }
     counted = (ruleset.counter_keys, ruleset.tried_keys, ruleset.staged_policies)
-    return lines, counted, ruleset.endpoint_status, ruleset.options, compiled.warnings
+    return lines, counted, ruleset.endpoint_states, ruleset.options, compiled.warnings
 
 
 def tables(chain: Chain) -> object:

@@ -79,7 +79,7 @@ def content(ruleset: Ruleset, form: Callable[[FlatRule], FlatRule] = as_it_is) -
         ruleset.counter_keys,
         ruleset.tried_keys,
         ruleset.staged_policies,
-        ruleset.endpoint_status,
+        ruleset.endpoint_states,
         ruleset.generation,
     )
 
@@ -152,7 +152,7 @@ def test_no_resources_no_endpoint_and_calicos_defaults() -> None:
     ruleset = ruleset_of({"node": "host-z", "interfaces": {"eth0": ["10.0.0.1"]}})
 
     assert (ruleset.node, ruleset.governed, ruleset.wildcard) == ("host-z", {}, None)
-    assert (ruleset.counter_keys, ruleset.endpoint_status, ruleset.generation) == ((), {}, 0)
+    assert (ruleset.counter_keys, ruleset.endpoint_states, ruleset.generation) == ((), (), 0)
     assert (ruleset.failsafe_inbound, ruleset.failsafe_outbound) == (DEFAULT_INBOUND, DEFAULT_OUTBOUND)
     assert ruleset.workload_prefixes == ("cali",)
 

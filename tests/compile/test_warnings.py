@@ -34,6 +34,18 @@ def test_an_endpoint_for_this_node_or_nothing_at_all_is_nothing_to_warn_of() -> 
     assert compile_ruleset(inventory_of(), HOST).warnings == ()
 
 
+def test_an_endpoint_of_this_node_that_governs_nothing_is_worth_a_warning_with_the_reason() -> None:
+    named = host_endpoint("a", interfaceName="eth9")
+    expecting = host_endpoint("b", expectedIPs=["10.0.0.77"])
+
+    by_name, by_address = compile_ruleset(inventory_of(named, host_endpoint("c"), expecting), HOST).warnings
+
+    assert (by_name.code, by_name.severity, by_name.name) == ("governs-nothing", Severity.WARNING, "a")
+    assert (by_name.field, by_address.field) == ("spec.interfaceName", "spec.expectedIPs")
+    assert by_name.message == "this endpoint governs nothing: no interface eth9 yet"
+    assert by_address.message == "this endpoint governs nothing: no interface has 10.0.0.77"
+
+
 def test_policies_without_any_endpoint_are_worth_a_warning() -> None:
     (warning,) = compile_ruleset(inventory_of(policy("a"), policy("b")), HOST).warnings
 

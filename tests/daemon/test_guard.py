@@ -65,6 +65,34 @@ def test_a_control_socket_in_use_refuses_the_start(space: Space, settings: Setti
     guard.close()
 
 
+def start(guard: Guard) -> None:
+    guard.open(lambda _: {})
+    guard.begin(Ruleset("n"))
+
+
+def test_another_guard_here_is_the_reason_whatever_else_it_has(
+    space: Space, settings: Settings, log: Log, tmp_path: Path
+) -> None:
+    first = Guard(settings, log)
+    start(first)
+    (pid,) = first.pool.pids().values()
+    reason = rf"another guard runs in this network namespace: pid {pid} \("
+    own = replace(settings, state=str(tmp_path / "other"))
+
+    for shared in (
+        own,
+        replace(own, metrics="off"),
+        replace(own, metrics="off", control=str(tmp_path / "c")),
+    ):
+        second = Guard(shared, log)
+        with pytest.raises(StartError, match=reason):
+            start(second)
+        second.close()
+
+    first.stop()
+    first.close()
+
+
 def test_a_queue_that_somebody_holds_refuses_the_start_and_names_him(
     space: Space, settings: Settings, log: Log
 ) -> None:

@@ -170,6 +170,69 @@ def test_an_interface_whose_name_cannot_be_written_refuses_the_change(kept: Kept
     assert kept.guard.telemetry.load_errors
 
 
+def reasons(kept: Kept) -> list[str]:
+    """Return what was said about endpoints that govern nothing."""
+    lines = [line for line in kept.log.splitlines() if "code=governs-nothing" in line]
+    return [line.partition("governs nothing: ")[2].partition('"')[0] for line in lines]
+
+
+def test_an_endpoint_that_a_change_of_policy_leaves_without_interface_is_said_once(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(FACTS)
+    assert reasons(kept) == []
+
+    kept.write(BASIC.replace("eth0", "eth9"))
+    kept.keeper.reload(FACTS)
+    kept.keeper.reload(FACTS, forced=True)
+    kept.write("# a remark" + BASIC.replace("eth0", "eth9"))
+    kept.keeper.reload(FACTS)
+
+    assert reasons(kept) == ["no interface eth9 yet"]
+    assert kept.log.count("warning interfaces no longer guarded interfaces=eth0") == 1
+
+    kept.write(BASIC)
+    kept.keeper.reload(FACTS)
+    kept.write(BASIC.replace("eth0", "cali1234"))
+    kept.keeper.reload(FACTS)
+
+    assert reasons(kept)[1:] == ["cali1234 is a workload's interface: interfacePrefix cali"]
+
+
+def test_an_endpoint_that_a_change_of_the_host_leaves_without_interface_is_said_each_time(kept: Kept) -> None:
+    kept.write(
+        documents(endpoint().replace("interfaceName: eth0", "expectedIPs: [10.0.0.1]"), policy(tcp(80)))
+    )
+    kept.keeper.begin(FACTS)
+    without = HostFacts("guarded", {"eth0": Interface("eth0", (), 2)})
+
+    for facts in (without, without, FACTS, without):
+        kept.keeper.recompile(facts)
+
+    assert reasons(kept) == ["no interface has 10.0.0.1"] * 2
+    assert kept.log.count("interfaces no longer guarded") == 2
+
+
+def test_an_interface_that_is_named_and_not_there_at_the_start_is_said_once(kept: Kept) -> None:
+    kept.write(BASIC)
+    kept.keeper.begin(HostFacts("guarded", {}))
+    kept.keeper.recompile(HostFacts("guarded", {"lo": Interface("lo", (), 1)}))
+    kept.keeper.recompile(FACTS)
+
+    assert reasons(kept) == ["no interface eth0 yet"]
+    assert "no longer guarded" not in kept.log
+
+
+def test_an_endpoint_that_is_taken_away_leaves_interfaces_that_are_named(kept: Kept) -> None:
+    kept.write(documents(BASIC, endpoint("eth1", name="other")))
+    both = HostFacts("guarded", ETH0 | {"eth1": Interface("eth1", (), 3)})
+    kept.keeper.begin(both)
+
+    kept.write(documents(BASIC, endpoint("eth1", name="other").replace("node: guarded", "node: gaurded")))
+    kept.keeper.reload(both)
+
+    assert "warning interfaces no longer guarded interfaces=eth1" in kept.log
+
+
 @pytest.mark.parametrize("stage", ["decode", "compile"])
 def test_rules_that_hit_a_bug_at_the_start_give_way_to_the_last_good_policy(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, stage: str

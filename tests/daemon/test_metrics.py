@@ -13,7 +13,7 @@ from nfq_guard.daemon.metrics import GuardCollector
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.telemetry import Telemetry
-from nfq_guard.engine.ruleset import CounterKey, OutcomeKey, Ruleset, StagedKey
+from nfq_guard.engine.ruleset import CounterKey, EndpointState, OutcomeKey, Ruleset, StagedKey
 from nfq_guard.model.decision import Reason, Verdict
 from nfq_guard.model.flow import Side, Stage
 
@@ -67,7 +67,12 @@ def samples() -> Iterator[dict[tuple[str, str], float]]:
     words[Word.LATENCY_SUM_NS] = 12_000
     kernel = KernelReadings(KERNEL, 1, 2, 3)
     telemetry = Telemetry(Reader((words,)), slots, lambda: kernel, lambda: (8, 9))
-    telemetry.ruleset = Ruleset("n", endpoint_status={"a": "up", "b": "error"}, generation=3)
+    states = [
+        EndpointState("HostEndpoint", name, "", status) for name, status in (("a", "up"), ("b", "error"))
+    ]
+    telemetry.ruleset = Ruleset(
+        "n", endpoint_states=(*states, EndpointState("WorkloadEndpoint", "c", "ns", "error")), generation=3
+    )
     telemetry.workers_up = {7: True, 8: False}
     telemetry.load_errors = ("bad",)
     registry = CollectorRegistry()

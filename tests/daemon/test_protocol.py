@@ -9,7 +9,7 @@ import pytest
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.parcel import Unpacking
 from nfq_guard.engine.chain import ANYTHING, Chain, FlatRule, Step
-from nfq_guard.engine.ruleset import CounterKey, GuardedEndpoint, Ruleset
+from nfq_guard.engine.ruleset import CounterKey, EndpointState, GuardedEndpoint, Ruleset
 from nfq_guard.kernel.plan import KernelSettings
 from nfq_guard.model.decision import Decision, Reason, Verdict
 from nfq_guard.model.flow import Packet, Side, Stage
@@ -121,7 +121,8 @@ def test_the_endpoint_of_many_interfaces_arrives_as_one(ends: tuple[socket.socke
 
 def test_what_a_worker_need_not_know_stays_behind(ends: tuple[socket.socket, socket.socket]) -> None:
     keys = (CounterKey("t", "k", "policy", "0", "ingress", "allow"),)
-    ruleset = Ruleset("node", counter_keys=keys, endpoint_status={"hep": "up"})
+    states = (EndpointState("HostEndpoint", "hep", "", "up"),)
+    ruleset = Ruleset("node", counter_keys=keys, endpoint_states=states)
     descriptor = protocol.store(ruleset, protocol.Install(2, (1,)))
 
     protocol.send_file(ends[0], descriptor)

@@ -21,6 +21,7 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
     text = documents(
         endpoint(),
         endpoint('"*"', name="rest"),
+        endpoint("eth9", name="wan"),
         policy(tcp(80), tcp(81, action="Deny")),
         policy(name="empty"),
     )
@@ -36,11 +37,13 @@ def test_status_shows_endpoints_and_rules_in_evaluation_order_with_place_and_cou
 
     shown = json.loads(json.dumps(status(telemetry, Settings(), {4600: 77})))
 
+    fixed = {"kind": "HostEndpoint", "namespace": ""}
     assert shown["endpoints"] == [
-        {"name": "guarded-eth0", "status": "up", "interfaces": ["eth0"]},
-        {"name": "rest", "status": "up", "interfaces": ["*"]},
+        {**fixed, "name": "guarded-eth0", "status": "up", "interfaces": ["eth0"], "reason": ""},
+        {**fixed, "name": "rest", "status": "up", "interfaces": ["*"], "reason": ""},
+        {**fixed, "name": "wan", "status": "error", "interfaces": [], "reason": "no interface eth9 yet"},
     ]
-    assert {chain["endpoint"] for chain in shown["chains"]} == {"guarded-eth0", "rest"}
+    assert {chain["endpoint"] for chain in shown["chains"]} == {"guarded-eth0", "rest", "wan"}
     rules = next(chain for chain in shown["chains"] if chain["direction"] == "ingress")["rules"]
     traffic = [rule for rule in rules if rule["policy"] == "traffic"]
     assert [(rule["rule"], rule["action"]) for rule in traffic] == [("0", "allow"), ("1", "deny")]
@@ -87,6 +90,37 @@ def test_status_shows_what_staged_policies_would_have_done_apart_from_what_is_en
     counts = [row["packets"] for row in (*ingress["rules"], *ingress["verdicts"])]
     assert sorted(counts) == counts
     assert min(counts) >= len(ruleset.counter_keys)
+
+
+WORKLOAD = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: pod, namespace: shop, labels: {guarded: "yes"}}
+spec: {node: guarded, interfaceName: cali1}
+"""
+
+
+def test_status_shows_workload_endpoints_with_their_interface_and_their_chains() -> None:
+    compiler = Compiler(("unused",), Options())
+    facts = HostFacts("guarded", {name: Interface(name) for name in ("cali1", "eth0")})
+    tried = policy(tcp(81), name="tried").replace("GlobalNetwork", "StagedGlobalNetwork")
+    text = documents(endpoint(name="pod"), WORKLOAD, policy(tcp(80)), tried)
+    ruleset = compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
+    telemetry = Telemetry(
+        Reader(()), SlotTable(100, lambda _: 0), lambda: KernelReadings({}), lambda: (0, 0), ruleset=ruleset
+    )
+
+    shown = json.loads(json.dumps(status(telemetry, Settings(), {})))
+
+    assert [(row["kind"], row["namespace"], row["interfaces"]) for row in shown["endpoints"]] == [
+        ("HostEndpoint", "", ["eth0"]),
+        ("WorkloadEndpoint", "shop", ["cali1"]),
+    ]
+    for listed in (shown["chains"], shown["staged"]):
+        assert [(each["kind"], each["namespace"], each["interface"]) for each in listed] == [
+            ("HostEndpoint", "", "")
+        ] * 2 + [("WorkloadEndpoint", "shop", "cali1")] * 2
+        assert {each["endpoint"] for each in listed} == {"pod"}
 
 
 def test_status_before_anything_is_in_force_is_short_and_whole() -> None:

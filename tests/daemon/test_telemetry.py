@@ -6,7 +6,7 @@ from nfq_guard.daemon.counters import Reader
 from nfq_guard.daemon.readings import KernelReadings
 from nfq_guard.daemon.slots import SlotTable
 from nfq_guard.daemon.telemetry import Telemetry
-from nfq_guard.engine.ruleset import Ruleset
+from nfq_guard.engine.ruleset import EndpointState, Ruleset
 
 
 def telemetry() -> Telemetry:
@@ -27,6 +27,19 @@ def test_it_is_ready_without_trouble_and_says_if_a_change_was_refused() -> None:
 
     assert seen.ready().good
     assert "an older policy is in force" in seen.ready().text
+
+
+def test_it_is_ready_and_says_which_host_endpoint_governs_nothing() -> None:
+    idle = EndpointState("HostEndpoint", "wan", "", "error", (), "no interface eth9 yet")
+    workload = EndpointState("WorkloadEndpoint", "pod", "shop", "error", (), "no interface cali9 yet")
+    seen = telemetry()
+    seen.trouble, seen.ruleset = "", Ruleset("n", endpoint_states=(idle, workload), generation=4)
+    one = "enforcing generation 4; host endpoint wan governs nothing (no interface eth9 yet)"
+    assert seen.ready() == (True, one)
+
+    seen.ruleset = Ruleset("n", endpoint_states=(idle, idle._replace(name="lan")), generation=4)
+
+    assert seen.ready() == (True, "enforcing generation 4; 2 host endpoints govern nothing")
 
 
 def test_a_loop_that_does_not_turn_is_not_healthy() -> None:

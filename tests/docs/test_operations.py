@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 from typing import TYPE_CHECKING
 
 import pages
 import pytest
+from guarded import METRICS_PORT, STARTS_WITHIN, Daemon
+from netns import Namespace, until
 
 from nfq_guard.daemon import values
 from nfq_guard.daemon.settings import KEYS, describe, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PAGE = pages.ROOT / "docs" / "operations.md"
 LEVELS = ("info", "warning", "error", "debug")
@@ -93,6 +97,39 @@ def test_every_log_message_is_explained_and_none_that_is_not_logged() -> None:
 
     assert len(explained) == len(set(explained))
     assert set(explained) == set(logged())
+
+
+EVERY = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: every}
+spec: {node: guarded, interfaceName: "*"}
+"""
+OWN = EVERY.replace("every", "lo").replace('"*"', "lo, profiles: [projectcalico-default-allow]")
+(SHOWN,) = pages.blocks(PAGE, "yaml", section="The host's own loopback")
+
+
+@pytest.mark.traffic
+@pytest.mark.parametrize("allowing", [SHOWN.text, OWN], ids=["the policy shown", "an endpoint of its own"])
+def test_a_wildcard_endpoint_denies_a_scrape_over_loopback_unless_it_is_allowed_by(
+    tmp_path: Path, allowing: str
+) -> None:
+    with Namespace() as space, Daemon(space, tmp_path) as daemon:
+        daemon.write(EVERY)
+        daemon.start(wait=False)
+        until(lambda: "policy in force" in daemon.log, "it guards", STARTS_WITHIN)
+        with space.socket() as scrape:
+            scrape.settimeout(1)
+            with pytest.raises(TimeoutError):
+                scrape.connect(("127.0.0.1", METRICS_PORT))
+        assert daemon.status()["ready"]
+
+        daemon.write(EVERY, allowing)
+        until(lambda: daemon.status()["generation"] == 2, "it is allowed")
+
+        assert daemon.ready()
+        with space.socket(socket.AF_INET6) as other, pytest.raises(ConnectionRefusedError):
+            other.connect(("::1", METRICS_PORT))  # let through: nobody listens
 
 
 FAILURES = pages.rows(pages.section(PAGE, "When things fail"))

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from nfq_guard.engine.ruleset import CounterKey, Failsafe, GuardedEndpoint, Options, Ruleset
+from nfq_guard.engine.ruleset import CounterKey, EndpointState, Failsafe, GuardedEndpoint, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 
 OWN, EVERY = GuardedEndpoint("own", {}), GuardedEndpoint("every", {})
@@ -58,7 +58,7 @@ def test_a_ruleset_travels_whole() -> None:
         failsafe_inbound=(Failsafe(6, 22), Failsafe(6, 443, parse_net("fd00::/8"))),
         options=Options(allow_neighbor_discovery=False),
         counter_keys=(CounterKey("default", "GlobalNetworkPolicy", "p", "0", "ingress", "allow"),),
-        endpoint_status={"own": "up"},
+        endpoint_states=(EndpointState("HostEndpoint", "own", "", "up", ("eth0",)),),
     )
 
     assert pickle.loads(pickle.dumps(ruleset)) == ruleset  # noqa: S301 - made here

@@ -748,7 +748,7 @@ def test_a_second_daemon_in_the_namespace_is_refused_and_harms_nothing(site: Sit
         second.start(wait=False)
 
         assert second.wait() == 3
-        assert f"held by pid {daemon.worker()}" in second.log
+        assert f"another guard runs in this network namespace: pid {daemon.worker()} (" in second.log
     assert site.enforces()
     assert daemon.metric("nfq_guard_table_reinstalls_total") == 0
 
