@@ -31,7 +31,7 @@ CODES = {
     "missing-tier": "warning: a policy's tier is not declared",
     "never-matches": "warning: a rule asks for what no packet on a host can show",
     "no-effect": "warning: a resource or a setting that nothing here looks at",
-    "no-endpoint": "warning: policies, but no HostEndpoint: nothing is guarded",
+    "no-endpoint": "warning: policies, but no HostEndpoint and no WorkloadEndpoint: nothing is guarded",
     "no-files": "a folder without rule files",
     "not-text": "not UTF-8 text",
     "out-of-range": "a number outside its limits",

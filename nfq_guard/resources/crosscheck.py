@@ -12,6 +12,7 @@ from nfq_guard.model.memo import Memo
 from nfq_guard.resources.felix import GLOBAL_NAME, NODE_PREFIX
 from nfq_guard.resources.groups import BUILT_IN_TIERS, DEFAULT_ALLOW_PROFILE
 from nfq_guard.resources.ignored import ignored_settings
+from nfq_guard.resources.policies import takes_part, what_happens
 from nfq_guard.resources.reach import Notice, Notices, ReachMemory, reach
 from nfq_guard.selector import SelectorCache
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nfq_guard.model.problem import Problem
+    from nfq_guard.resources.endpoints import HostEndpoint
     from nfq_guard.resources.groups import ProfileSpec
-    from nfq_guard.resources.inventory import Inventory
-    from nfq_guard.resources.policies import GlobalNetworkPolicySpec
+    from nfq_guard.resources.inventory import Inventory, Located
+    from nfq_guard.resources.policies import AnyPolicy
     from nfq_guard.resources.rules import Rule
+    from nfq_guard.resources.workloads import WorkloadEndpoint
 
 _NEVER = {
     "services": "services exist in Kubernetes only: this rule never matches here",
@@ -37,7 +40,7 @@ class Memory:
     def __init__(self, selectors: SelectorCache) -> None:
         """Know nothing yet."""
         self.reach = ReachMemory(selectors)
-        self.policies: Memo[GlobalNetworkPolicySpec, Action | None, Notices] = Memo(_policy)
+        self.policies: Memo[AnyPolicy, Action | None, Notices] = Memo(_policy)
         self.profiles: Memo[ProfileSpec, None, Notices] = Memo(_profile)
 
 
@@ -55,9 +58,8 @@ def crosscheck(
     tiers = {name: action for name, (_, action) in BUILT_IN_TIERS.items()}
     tiers.update({tier.name: tier.value.spec.default_action for tier in inventory.tiers})
     memory.policies.begin_round()
-    for policy in inventory.global_network_policies:
-        spec = policy.value.spec
-        for notice in memory.policies.get(spec, tiers.get(spec.tier)):
+    for policy in inventory.policies():
+        for notice in memory.policies.get(policy.value, tiers.get(policy.value.spec.tier)):
             yield notice.about(policy)
     memory.profiles.begin_round()
     for profile in inventory.profiles:
@@ -77,25 +79,28 @@ def _felix(inventory: Inventory) -> Iterator[Problem]:
 
 def _endpoints(inventory: Inventory) -> Iterator[Problem]:
     known = {profile.name for profile in inventory.profiles} | {DEFAULT_ALLOW_PROFILE}
-    for endpoint in inventory.host_endpoints:
+    endpoints: list[Located[HostEndpoint] | Located[WorkloadEndpoint]]
+    endpoints = [*inventory.host_endpoints, *inventory.workload_endpoints]
+    for endpoint in endpoints:
         for index, name in enumerate(endpoint.value.spec.profiles):
             if name not in known:
                 message = f"the profile {name} is not declared: treated as one that drops everything"
                 yield Notice(f"spec.profiles[{index}]", "missing-profile", message).about(endpoint)
 
 
-def _policy(spec: GlobalNetworkPolicySpec, ends: Action | None) -> Notices:
+def _policy(policy: AnyPolicy, ends: Action | None) -> Notices:
     """Return what is to be said about a policy in a tier that ends so; None: in one that nobody declared."""
-    return tuple(_of_policy(spec, ends))
+    return tuple(_of_policy(policy, ends)) if takes_part(policy) else ()
 
 
-def _of_policy(spec: GlobalNetworkPolicySpec, ends: Action | None) -> Iterator[Notice]:
+def _of_policy(policy: AnyPolicy, ends: Action | None) -> Iterator[Notice]:
+    spec, happens = policy.spec, what_happens(policy)
     if ends is None:
-        message = f"the tier {spec.tier} is not declared: enforced after all other tiers, and ends in Deny"
+        message = f"the tier {spec.tier} is not declared: {happens} after all other tiers, and ends in Deny"
         yield Notice("spec.tier", "missing-tier", message)
     for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
         if rules and field.capitalize() not in spec.types:
-            message = f"types leaves {field.capitalize()} out: none of these rules is enforced"
+            message = f"types leaves {field.capitalize()} out: none of these rules is {happens}"
             yield Notice(f"spec.{field}", "unused-rules", message)
     for field, index, rule in spec.rules():
         yield from _never_matches(f"spec.{field}[{index}]", rule)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nfq_guard.resources.felix import FelixConfiguration
     from nfq_guard.resources.groups import GlobalNetworkSet, NetworkSet, Profile, Tier
     from nfq_guard.resources.policies import (
+        AnyPolicy,
         GlobalNetworkPolicy,
         NetworkPolicy,
         StagedGlobalNetworkPolicy,
@@ -70,3 +71,12 @@ class Inventory:
     workload_endpoints: tuple[Located[WorkloadEndpoint], ...] = ()
     warnings: tuple[Problem, ...] = ()
     """What the operator should know though everything is valid."""
+
+    def policies(self) -> tuple[Located[AnyPolicy], ...]:
+        """Return the policies of every kind, live ones first."""
+        return (
+            *self.global_network_policies,
+            *self.network_policies,
+            *self.staged_global_network_policies,
+            *self.staged_network_policies,
+        )

@@ -102,10 +102,15 @@ def _positive(entity: EntityRule, selectors: SelectorCache, namespace: str | Non
     if entity.namespace_selector:
         other = scoped(selectors, entity.namespace_selector, NAMESPACE)
     elif namespace is not None and (entity.selector or entity.not_selector):
-        other = selectors.get(f"{NAMESPACE.member} == '{namespace}'")
+        other = within(namespace, selectors)
     else:
         return one
     return other if one is None else selectors.conjoin(one, other)
+
+
+def within(namespace: str, selectors: SelectorCache) -> Selector:
+    """Return the selector of everything in a namespace."""
+    return selectors.get(f"{NAMESPACE.member} == '{namespace}'")
 
 
 def scoped(selectors: SelectorCache, text: str, scope: Scope) -> Selector:

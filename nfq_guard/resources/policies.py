@@ -202,6 +202,16 @@ class GlobalNetworkPolicy(Resource):
 AnyPolicy: TypeAlias = GlobalNetworkPolicy | NetworkPolicy | StagedGlobalNetworkPolicy | StagedNetworkPolicy
 
 
+def takes_part(policy: AnyPolicy) -> bool:
+    """Return whether a policy is enforced or tried out; one that stages a deletion says nothing itself."""
+    return staged_action(policy) != STAGED_DELETE
+
+
+def what_happens(policy: AnyPolicy) -> str:
+    """Return what becomes of a policy's rules, for messages: a staged one's are never enforced."""
+    return "enforced" if staged_action(policy) is None else "tried out"
+
+
 def staged_action(policy: AnyPolicy) -> str | None:
     """Return what a policy that is only tried out would do, None for a live one."""
     if isinstance(policy, (StagedGlobalNetworkPolicy, StagedNetworkPolicy)):

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.memo import Memo
 from nfq_guard.model.problem import Problem, Severity
-from nfq_guard.resources.labels import NAMESPACE, EndpointLabels, applying, wanted
-from nfq_guard.resources.policies import GlobalNetworkPolicy
+from nfq_guard.resources.groups import Profile
+from nfq_guard.resources.labels import NAMESPACE, EndpointLabels, applying, wanted, within
+from nfq_guard.resources.policies import takes_part, what_happens
 from nfq_guard.selector import LabelIndex, SelectorCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nfq_guard.resources.base import Resource
-    from nfq_guard.resources.groups import Profile, ProfileSpec
+    from nfq_guard.resources.groups import ProfileSpec
     from nfq_guard.resources.inventory import Inventory, Located
-    from nfq_guard.resources.policies import GlobalNetworkPolicySpec, PolicySpec
+    from nfq_guard.resources.policies import AnyPolicy, PolicySpec
     from nfq_guard.resources.rules import EntityRule
     from nfq_guard.selector import Selector
 
@@ -61,10 +62,10 @@ class ReachMemory:
     def __init__(self, selectors: SelectorCache) -> None:
         """Know nothing yet."""
         self.selectors = selectors
-        self._notices: Memo[GlobalNetworkPolicy | Profile, _Reachable, Notices] = Memo(_notices)
+        self._notices: Memo[AnyPolicy | Profile, _From, Notices] = Memo(_notices)
         self._reachable: _Reachable | None = None
 
-    def about(self, inventory: Inventory) -> Callable[[GlobalNetworkPolicy | Profile], Notices]:
+    def about(self, inventory: Inventory) -> Callable[[Located[AnyPolicy] | Located[Profile]], Notices]:
         """Return a function that gives what is said about each policy and profile of an inventory."""
         reachable = _Reachable(inventory, self.selectors)
         known = self._reachable
@@ -72,13 +73,13 @@ class ReachMemory:
             reachable = known
         self._reachable = reachable
         self._notices.begin_round()
-        return lambda resource: self._notices.get(resource, reachable)
+        return lambda located: self._notices.get(located.value, _From(reachable, located.namespace))
 
 
 def reach(inventory: Inventory, memory: ReachMemory | None = None) -> Iterator[Problem]:
     """Yield a warning for every policy, selector and named port that reaches nothing, policies first."""
-    policies = inventory.global_network_policies
-    if not inventory.host_endpoints:
+    policies = inventory.policies()
+    if not inventory.host_endpoints and not inventory.workload_endpoints:
         if policies:
             message = (
                 "there is no HostEndpoint in all the files: no interface is guarded, no policy is enforced"
@@ -88,15 +89,22 @@ def reach(inventory: Inventory, memory: ReachMemory | None = None) -> Iterator[P
     memory = ReachMemory(SelectorCache()) if memory is None else memory
     notices = memory.about(inventory)
     for policy in policies:
-        for notice in notices(policy.value):
+        for notice in notices(policy):
             yield notice.about(policy)
     for profile in inventory.profiles:
-        for notice in notices(profile.value):
+        for notice in notices(profile):
             yield notice.about(profile)
 
 
-def _notices(resource: GlobalNetworkPolicy | Profile, reachable: _Reachable) -> Notices:
-    return tuple(reachable.notices(resource))
+def _notices(resource: AnyPolicy | Profile, whence: _From) -> Notices:
+    return tuple(whence.reachable.notices(resource, whence.namespace))
+
+
+class _From(NamedTuple):
+    """Where a resource looks for what it names."""
+
+    reachable: _Reachable
+    namespace: str | None
 
 
 class _Reachable:
@@ -147,16 +155,23 @@ class _Reachable:
     def _selectable_index(self) -> LabelIndex[bool]:
         return LabelIndex((each.labels, each.has_addresses) for each in self._selectable)
 
-    def notices(self, resource: GlobalNetworkPolicy | Profile) -> Iterator[Notice]:
-        """Yield what is to be said about a policy or profile."""
-        if isinstance(resource, GlobalNetworkPolicy):
-            yield from self._policy(resource.spec)
-        yield from self._rules(resource.spec)
+    def notices(self, resource: AnyPolicy | Profile, namespace: str | None) -> Iterator[Notice]:
+        """Yield what is to be said about a policy, in a namespace if it is in one, or a profile."""
+        if not isinstance(resource, Profile):
+            if not takes_part(resource):
+                return
+            yield from self._policy(resource, namespace)
+        yield from self._rules(resource.spec, namespace)
 
-    def _policy(self, spec: GlobalNetworkPolicySpec) -> Iterator[Notice]:
-        if not self._selects(applying(spec, self._selectors)):
+    def _policy(self, policy: AnyPolicy, namespace: str | None) -> Iterator[Notice]:
+        spec, selector = policy.spec, applying(policy.spec, self._selectors)
+        where = "of these files"
+        if namespace is not None:
+            selector = self._selectors.conjoin(selector, within(namespace, self._selectors))
+            where = f"in the namespace {namespace}"
+        if not self._selects(selector):
             field = next((name for name, text in spec.selectors() if text), "selector")
-            message = "selects no endpoint of these files: none of the policy's rules is enforced"
+            message = f"selects no endpoint {where}: none of the policy's rules is {what_happens(policy)}"
             yield Notice(f"spec.{field}", "selects-nothing", message)
 
     def _selects(self, selector: Selector) -> bool:
@@ -165,14 +180,15 @@ class _Reachable:
             self._selecting[selector.canonical] = any(True for _ in self._endpoint_index.select(selector))
         return self._selecting[selector.canonical]
 
-    def _rules(self, spec: PolicySpec | ProfileSpec) -> Iterator[Notice]:
+    def _rules(self, spec: PolicySpec | ProfileSpec, namespace: str | None) -> Iterator[Notice]:
         for field, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
             for index, rule in enumerate(rules):
                 for side, entity in rule.sides():
-                    yield from self._side(f"spec.{field}[{index}].{side}", entity)
+                    path = f"spec.{field}[{index}].{side}"
+                    yield from self._selection(path, entity, namespace)
+                    yield from self._ports_of(path, entity)
 
-    def _side(self, path: str, entity: EntityRule) -> Iterator[Notice]:
-        yield from self._selection(path, entity)
+    def _ports_of(self, path: str, entity: EntityRule) -> Iterator[Notice]:
         for field, ports, so in (
             ("ports", entity.ports, "it matches nothing"),
             ("notPorts", entity.not_ports, "it excludes nothing"),
@@ -182,9 +198,11 @@ class _Reachable:
                     message = f"no endpoint with addresses declares a port {port.name}: {so}"
                     yield Notice(f"{path}.{field}[{index}]", "missing-port", message)
 
-    def _selection(self, path: str, entity: EntityRule) -> Iterator[Notice]:
-        positive, negative = wanted(entity, self._selectors)
-        field = "selector" if entity.selector else "namespaceSelector"
+    def _selection(self, path: str, entity: EntityRule, namespace: str | None) -> Iterator[Notice]:
+        positive, negative = wanted(entity, self._selectors, namespace)
+        given = {"selector": entity.selector, "namespaceSelector": entity.namespace_selector}
+        # In a namespace, notSelector alone selects too: all of the namespace but those.
+        field = next((name for name, text in given.items() if text), "notSelector")
         for name, selector, so in (
             (field, positive, "this rule never matches"),
             ("notSelector", negative, "nothing is excluded"),

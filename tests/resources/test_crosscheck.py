@@ -123,6 +123,14 @@ CASES: dict[str, tuple[list[dict[str, Any]], Told]] = {
             ("web", "spec.egress[0].http", "never-matches"),
         ],
     ),
+    "a workload's profile that is missing": (
+        [resource("WorkloadEndpoint", "w", interfaceName="cali1", profiles=["nowhere"])],
+        [("w", "spec.profiles[0]", "missing-profile")],
+    ),
+    "a policy that stages a deletion says nothing": (
+        [resource("StagedGlobalNetworkPolicy", "gone", stagedAction="Delete", tier="nowhere")],
+        [],
+    ),
     "configurations for every node and for one": (
         [resource("FelixConfiguration", name) for name in ("default", "node.a", "node.b.example")],
         [],
@@ -149,6 +157,34 @@ def test_a_warning_stands_at_the_value_and_refuses_nothing() -> None:
     assert {problem.severity for problem in problems} == {Severity.WARNING}
     assert all(problem.kind and problem.position.file == "test.json" for problem in problems)
     assert all(problem.position.column > 1 for problem in problems)
+
+
+POLICY_KINDS = ("GlobalNetworkPolicy", "NetworkPolicy", "StagedGlobalNetworkPolicy", "StagedNetworkPolicy")
+
+
+@pytest.mark.parametrize("kind", POLICY_KINDS)
+def test_every_kind_of_policy_is_looked_at(kind: str) -> None:
+    ingress = [{**ALLOW, "source": ACCOUNT}, {**ALLOW, "http": {}}]
+    spec = {"tier": "mine", "types": ["Ingress"], "ingress": ingress, "egress": [LOG]}
+
+    assert told(resource(kind, "x", **spec)) == [
+        ("x", "spec.tier", "missing-tier"),
+        ("x", "spec.egress", "unused-rules"),
+        ("x", "spec.ingress[0].source.serviceAccounts", "never-matches"),
+        ("x", "spec.ingress[1].http", "never-matches"),
+        ("x", "spec.egress", "log-only"),
+    ]
+
+
+@pytest.mark.parametrize("kind", POLICY_KINDS)
+def test_what_is_only_tried_out_is_not_called_enforced(kind: str) -> None:
+    inventory = inventory_of(resource(kind, "x", tier="mine", types=["Ingress"], egress=[ALLOW]))
+    word = "tried out" if kind.startswith("Staged") else "enforced"
+
+    assert [problem.message for problem in crosscheck(inventory, complete=False)] == [
+        f"the tier mine is not declared: {word} after all other tiers, and ends in Deny",
+        f"types leaves Egress out: none of these rules is {word}",
+    ]
 
 
 OF_WORKLOADS = {

@@ -19,6 +19,20 @@ BARE = host_endpoint("bare", labels={"role": "bare"}, ports=[{**PORTS[0], "name"
 OFFICE = resource("GlobalNetworkSet", "office", labels={"net": "office"}, nets=["10.9.0.0/16"])
 EMPTY = resource("GlobalNetworkSet", "empty", labels={"net": "empty"})
 
+POD = {
+    **resource("WorkloadEndpoint", "pod", interfaceName="cali1", ipNetworks=["10.1.0.2/32"]),
+    "metadata": {"name": "pod", "namespace": "shop", "labels": {"app": "shop"}},
+}
+SHOP_SET = {
+    **resource("NetworkSet", "partners", nets=["198.51.100.0/24"]),
+    "metadata": {"name": "partners", "namespace": "shop", "labels": {"net": "partners"}},
+}
+
+
+def namespaced(kind: str = "NetworkPolicy", namespace: str = "shop", **spec: Any) -> dict[str, Any]:
+    """Return a policy of a namespace."""
+    return {"kind": kind, "metadata": {"name": "policy", "namespace": namespace}, "spec": spec}
+
 
 def ruled(side: str = "source", **entity: Any) -> dict[str, Any]:
     """Return a policy with a rule about one side."""
@@ -40,6 +54,19 @@ SILENT: dict[str, Resources] = {
     "an exception from everybody": [WEB, OFFICE, ruled(notSelector="has(net)")],
     "addresses in place of selectors": [BARE, ruled(nets=["10.0.0.0/8"], ports=[80, "8000:8100"])],
     "a named port": [WEB, ruled("destination", ports=["http"], notPorts=["http"])],
+    "a policy for a workload, without any host endpoint": [POD, policy(selector="app == 'shop'")],
+    "a policy for workloads of its namespace": [POD, namespaced(selector="app == 'shop'")],
+    "what a namespace has, for its own policy": [
+        POD,
+        SHOP_SET,
+        namespaced(ingress=[{"action": "Allow", "source": {"selector": "net == 'partners'"}}]),
+        namespaced("StagedNetworkPolicy", ingress=[{"action": "Allow", "source": {"notSelector": "has(x)"}}]),
+    ],
+    "a policy that stages a deletion": [
+        WEB,
+        resource("StagedGlobalNetworkPolicy", "policy", stagedAction="Delete"),
+        namespaced("StagedNetworkPolicy", stagedAction="Delete"),
+    ],
 }
 
 
@@ -108,6 +135,49 @@ TOLD: dict[str, tuple[Resources, str, str, str]] = {
         "spec.egress[0].destination.selector",
         "selects-nothing",
         "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "a staged policy for nobody": (
+        [WEB, resource("StagedGlobalNetworkPolicy", "policy", selector="role == 'wep'")],
+        "spec.selector",
+        "selects-nothing",
+        "selects no endpoint of these files: none of the policy's rules is tried out",
+    ),
+    "a policy for workloads of a namespace that has none": (
+        [WEB, POD, namespaced(namespace="bank", selector="app == 'shop'")],
+        "spec.selector",
+        "selects-nothing",
+        "selects no endpoint in the namespace bank: none of the policy's rules is enforced",
+    ),
+    "a staged policy for workloads, of none": (
+        [WEB, namespaced("StagedNetworkPolicy", selector="role == 'web'")],
+        "spec.selector",
+        "selects-nothing",
+        "selects no endpoint in the namespace shop: none of the policy's rules is tried out",
+    ),
+    "a selector of nobody in the policy's namespace": (
+        [POD, OFFICE, namespaced(ingress=[{"action": "Allow", "source": {"selector": "net == 'office'"}}])],
+        "spec.ingress[0].source.selector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "a namespace without any but the exceptions": (
+        [POD, namespaced(ingress=[{"action": "Allow", "source": {"notSelector": "has(app)"}}])],
+        "spec.ingress[0].source.notSelector",
+        "selects-nothing",
+        "selects no endpoint and no network set of these files, so no address: this rule never matches",
+    ),
+    "a port that nobody declares, in a staged policy": (
+        [
+            WEB,
+            resource(
+                "StagedGlobalNetworkPolicy",
+                "policy",
+                ingress=[{"action": "Allow", "protocol": "TCP", "destination": {"ports": ["htp"]}}],
+            ),
+        ],
+        "spec.ingress[0].destination.ports[0]",
+        "missing-port",
+        "no endpoint with addresses declares a port htp: it matches nothing",
     ),
     "policies without any endpoint, once": (
         [policy(selector="nobody == ''"), policy("other", ingress=[{"action": "Allow"}])],
