@@ -28,17 +28,17 @@ from nfq_guard.compile.warnings import host_warnings, idle_warnings
 from nfq_guard.engine.ruleset import Failsafe, GuardedEndpoint, HostAction, Options, Ruleset
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.flow import Side, Stage
-from nfq_guard.model.problem import Problem, Severity
 from nfq_guard.resources import DEFAULT_INBOUND, DEFAULT_OUTBOUND
 from nfq_guard.resources.labels import EndpointLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nfq_guard.compile.policies import AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Chain
     from nfq_guard.engine.ruleset import CounterKey, Pending, TriedKey
     from nfq_guard.model.host import HostFacts
+    from nfq_guard.model.problem import Problem
     from nfq_guard.resources import HostEndpoint, Inventory, Located, ProtoPort, WorkloadEndpoint
 
 
@@ -105,32 +105,8 @@ def compile_ruleset(
         staged_policies=len(compiler.staged),
         endpoint_states=tuple(state for _, state in states),
     )
-    warnings = (
-        *host_warnings(inventory, facts.node),
-        *_unheard(governed.wildcard, ruleset),
-        *idle_warnings(states),
-    )
+    warnings = (*host_warnings(inventory, facts.node), *idle_warnings(states))
     return Compiled(ruleset, (*inventory.warnings, *warnings))
-
-
-def _unheard(wildcard: Located[HostEndpoint] | None, ruleset: Ruleset) -> Iterator[Problem]:
-    """Yield a warning if untracked policy selects the `*` endpoint: Calico ignores it there."""
-    compiled = ruleset.wildcard
-    if wildcard is None or compiled is None:
-        return
-    if not any(stage is Stage.UNTRACKED for stage, _ in (*compiled.chains, *compiled.pending)):
-        return
-    message = "doNotTrack policy selects this endpoint and is ignored: it needs an endpoint for one interface"
-    field = "spec.interfaceName"
-    yield Problem(
-        wildcard.position(field),
-        "no-effect",
-        message,
-        field,
-        wildcard.kind,
-        wildcard.name,
-        severity=Severity.WARNING,
-    )
 
 
 _HOST_STAGES = (Stage.NORMAL, Stage.UNTRACKED, Stage.PRE_DNAT, Stage.FORWARD)

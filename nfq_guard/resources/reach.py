@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.memo import Memo
 from nfq_guard.model.problem import Problem, Severity
+from nfq_guard.resources.endpoints import WILDCARD
 from nfq_guard.resources.groups import Profile
 from nfq_guard.resources.labels import NAMESPACE, EndpointLabels, applying, wanted, within
-from nfq_guard.resources.policies import takes_part, what_happens
+from nfq_guard.resources.policies import GlobalNetworkPolicySpec, takes_part, what_happens
 from nfq_guard.selector import LabelIndex, SelectorCache
 
 if TYPE_CHECKING:
@@ -94,6 +95,27 @@ def reach(inventory: Inventory, memory: ReachMemory | None = None) -> Iterator[P
     for profile in inventory.profiles:
         for notice in notices(profile):
             yield notice.about(profile)
+    yield from _unheard(inventory, memory.selectors)
+
+
+def _unheard(inventory: Inventory, selectors: SelectorCache) -> Iterator[Problem]:
+    """Yield a warning for each `*` endpoint that untracked policy selects: Calico ignores such policy there."""
+    every = [item for item in inventory.host_endpoints if item.value.spec.interface_name == WILDCARD]
+    if not every:
+        return
+    untracked = [
+        applying(policy.value.spec, selectors)
+        for policy in inventory.policies()
+        if isinstance(policy.value.spec, GlobalNetworkPolicySpec)
+        and policy.value.spec.do_not_track
+        and takes_part(policy.value)
+    ]
+    labels = EndpointLabels(inventory)
+    for endpoint in every:
+        own = labels.of(endpoint)
+        if any(selector.matches(own) for selector in untracked):
+            message = "doNotTrack policy selects this endpoint and is ignored: it needs an endpoint for one interface"
+            yield Notice("spec.interfaceName", "no-effect", message).about(endpoint)
 
 
 def _notices(resource: AnyPolicy | Profile, whence: _From) -> Notices:

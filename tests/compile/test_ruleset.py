@@ -262,15 +262,12 @@ def test_the_warnings_of_the_inventory_come_along() -> None:
     assert set(inventory.warnings) <= set(compiled.warnings)
 
 
-@pytest.mark.parametrize(("interface", "told"), [("*", ["no-effect"]), ("eth0", [])])
-def test_untracked_policy_at_the_wildcard_is_ignored_with_a_warning(interface: str, told: list[str]) -> None:
+def test_what_the_files_alone_show_is_told_by_loading_them() -> None:
     untracked = policy(doNotTrack=True, applyOnForward=True, ingress=ALLOW)
-    inventory = inventory_of(host_endpoint(interfaceName=interface), untracked)
+    inventory = inventory_of(host_endpoint(interfaceName="*"), untracked)
 
-    warnings = compile_ruleset(inventory, HOST).warnings
-
-    assert [warning.code for warning in warnings] == told
-    assert all(warning.field == "spec.interfaceName" for warning in warnings)
+    assert [warning.code for warning in inventory.warnings] == ["no-effect"]
+    assert compile_ruleset(inventory, HOST).warnings == inventory.warnings
 
 
 WORKLOAD: dict[str, Any] = {
@@ -376,10 +373,3 @@ def test_what_is_tried_out_is_counted_behind_everything_that_is_enforced() -> No
 
     assert set(pending) == set(range(len(ruleset.counter_keys), len(ruleset.counted)))
     assert len(set(ruleset.counted)) == len(ruleset.counted)
-
-
-def test_untracked_policy_of_the_wildcard_is_warned_of_when_it_is_staged_too() -> None:
-    tried = staged("try", **UNTRACKED)
-    compiled = compile_ruleset(inventory_of(host_endpoint("every", interfaceName="*"), tried), HOST)
-
-    assert [warning.code for warning in compiled.warnings] == ["no-effect"]

@@ -19,6 +19,7 @@ BARE = host_endpoint("bare", labels={"role": "bare"}, ports=[{**PORTS[0], "name"
 OFFICE = resource("GlobalNetworkSet", "office", labels={"net": "office"}, nets=["10.9.0.0/16"])
 EMPTY = resource("GlobalNetworkSet", "empty", labels={"net": "empty"})
 
+UNTRACKED: dict[str, Any] = {"doNotTrack": True, "applyOnForward": True}
 POD = {
     **resource("WorkloadEndpoint", "pod", interfaceName="cali1", ipNetworks=["10.1.0.2/32"]),
     "metadata": {"name": "pod", "namespace": "shop", "labels": {"app": "shop"}},
@@ -61,6 +62,17 @@ SILENT: dict[str, Resources] = {
         SHOP_SET,
         namespaced(ingress=[{"action": "Allow", "source": {"selector": "net == 'partners'"}}]),
         namespaced("StagedNetworkPolicy", ingress=[{"action": "Allow", "source": {"notSelector": "has(x)"}}]),
+    ],
+    "untracked policy for an interface that is named": [WEB, policy(**UNTRACKED)],
+    "untracked policy for another than the endpoint of every interface": [
+        WEB,
+        host_endpoint("every", interfaceName="*"),
+        policy(selector="role == 'web'", **UNTRACKED),
+        policy("tracked"),
+    ],
+    "untracked policy that is staged for deletion": [
+        host_endpoint("every", interfaceName="*"),
+        resource("StagedGlobalNetworkPolicy", "x", stagedAction="Delete"),
     ],
     "a policy that stages a deletion": [
         WEB,
@@ -197,6 +209,18 @@ def test_a_warning_is_given_for(case: str) -> None:
     assert (problem.name, problem.field, problem.code) == ("policy", field, code)
     assert problem.message == message
     assert problem.position.column > 1
+
+
+@pytest.mark.parametrize("kind", ["GlobalNetworkPolicy", "StagedGlobalNetworkPolicy"])
+def test_untracked_policy_at_the_wildcard_is_ignored_with_a_warning(kind: str) -> None:
+    endpoints = [host_endpoint("every", interfaceName="*", profiles=["front"]), WEB]
+    labels = resource("Profile", "front", labelsToApply={"tier": "front"})
+    untracked = resource(kind, "policy", selector="tier == 'front'", **UNTRACKED)
+    (problem,) = reach(inventory_of(*endpoints, labels, untracked))
+
+    assert (problem.kind, problem.name, problem.field) == ("HostEndpoint", "every", "spec.interfaceName")
+    assert (problem.code, problem.severity) == ("no-effect", Severity.WARNING)
+    assert problem.message.startswith("doNotTrack policy selects this endpoint and is ignored")
 
 
 def test_a_resource_that_was_refused_is_not_taken_for_one_that_is_missing() -> None:
