@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nfq_guard.cli.inputs import Given, input_options, read_wanted
-from nfq_guard.cli.reports import refused, report_deleted
+from nfq_guard.cli.reports import listed, refused, report_deleted
 from nfq_guard.cli.settings import settings_options
 from nfq_guard.cli.storage import InvalidRulesError, change_rules, named_refs, rules_of
 from nfq_guard.store.draft import Draft, StoreError
@@ -56,7 +56,7 @@ def command(
     try:
         change_rules(rules_of(config, flags), act, ())
     except InvalidRulesError as error:
-        raise refused("delete", outcome, error.problems) from error
+        raise refused("delete", outcome, str(error)) from error
     except StoreError as error:
-        raise refused("delete", outcome, [str(error)]) from error
+        raise refused("delete", outcome, listed([str(error)])) from error
     report_deleted(outcome)

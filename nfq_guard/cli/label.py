@@ -8,7 +8,7 @@ import click
 
 from nfq_guard.cli.inputs import namespace_option
 from nfq_guard.cli.modify import modify
-from nfq_guard.cli.reports import RefusedError, listed
+from nfq_guard.cli.reports import RefusedError
 from nfq_guard.cli.settings import settings_options
 from nfq_guard.cli.storage import InvalidRulesError, named_refs, rules_of
 from nfq_guard.store.draft import StoreError
@@ -59,8 +59,7 @@ def command(
     try:
         modify(rules_of(config, flags), ref, change)
     except InvalidRulesError as error:
-        problems = listed(error.problems)
-        raise RefusedError(f"failed to update {kind} {name}, label not changed: {problems}") from error
+        raise RefusedError(f"failed to update {kind} {name}, label not changed: {error}") from error
     except StoreError as error:
         raise RefusedError(f"failed to get {kind} {name}, error {error}") from error
     click.echo(f"Successfully {done} {kind} {name}")

@@ -49,9 +49,7 @@ def command(
     wanted = _read(patch, form)
     try:
         modify(rules_of(config, flags), ref, lambda old: PATCHES[form](old, wanted))
-    except InvalidRulesError as error:
-        raise RefusedError(f"hit error: {listed(error.problems)}") from error
-    except (PatchError, StoreError) as error:
+    except (InvalidRulesError, PatchError, StoreError) as error:
         raise RefusedError(f"hit error: {error}") from error
     click.echo(f"Successfully patched 1 '{ref.kind}' resource")
 

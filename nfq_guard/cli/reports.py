@@ -57,9 +57,9 @@ def report_deleted(outcome: Outcome) -> None:
         raise RefusedError("\n".join(f"Failed to delete {what}resource: {error}" for error in outcome.errors))
 
 
-def refused(verb: str, outcome: Outcome, problems: Iterable[Problem | str]) -> RefusedError:
+def refused(verb: str, outcome: Outcome, why: str) -> RefusedError:
     """Return the error of a change that was refused as a whole."""
-    return RefusedError(f"{_failed(verb, outcome)}: {listed(problems)}")
+    return RefusedError(f"{_failed(verb, outcome)}: {why}")
 
 
 def _failed(verb: Verb | str, outcome: Outcome) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nfq_guard.cli.inputs import Given, read_wanted
-from nfq_guard.cli.reports import refused, report
+from nfq_guard.cli.reports import listed, refused, report
 from nfq_guard.cli.storage import InvalidRulesError, change_rules
 from nfq_guard.store.draft import StoreError
 from nfq_guard.store.operations import outcome_of, write_all
@@ -28,7 +28,7 @@ def write_given(paths: Sequence[str], verb: Verb, given: Given, *, skip_exists: 
     refs = [each.ref for each in wanted]
     outcome = outcome_of(refs)
     if problems:
-        raise refused(verb.word, outcome, problems)
+        raise refused(verb.word, outcome, listed(problems))
     if not wanted:
         click.echo("No resources specified")
         return
@@ -40,7 +40,7 @@ def write_given(paths: Sequence[str], verb: Verb, given: Given, *, skip_exists: 
     try:
         change_rules(paths, act, refs)
     except InvalidRulesError as error:
-        raise refused(verb.word, outcome, error.problems) from error
+        raise refused(verb.word, outcome, str(error)) from error
     except StoreError as error:
-        raise refused(verb.word, outcome, [str(error)]) from error
+        raise refused(verb.word, outcome, listed([str(error)])) from error
     report(verb, outcome)

@@ -39,7 +39,7 @@ def test_deletions(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_refusal_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    refused("apply", Outcome(1, "Tier"), ["x"]).show()
+    refused("apply", Outcome(1, "Tier"), "[x]").show()
 
     assert capsys.readouterr().err == "failed to apply 'Tier' resource: [x]\n"
 

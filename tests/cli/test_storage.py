@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import endpoint, tier
@@ -53,6 +53,47 @@ def test_every_problem_of_the_whole_refuses_a_change(rules: Rules) -> None:
         change_rules(["rules"], put, [REF])
     assert {problem.position.file for problem in refused.value.problems} == {"rules/x.yaml", "rules/y.yaml"}
     assert rules.files().keys() == {"x.yaml", "y.yaml"}
+
+
+def test_errors_that_were_there_before_are_not_blamed_on_the_change(rules: Rules) -> None:
+    rules.put("x.yaml", endpoint("eth0", node="''"))
+
+    with pytest.raises(
+        InvalidRulesError, match=r"(?s)^\[rules/x.yaml:.*\nthis was wrong in the rules before"
+    ):
+        change_rules(["rules"], put, [REF])
+
+
+def test_an_error_of_the_change_is_told_with_the_file_as_it_would_be(rules: Rules) -> None:
+    rules.put("a.yaml", tier("a"))
+    rules.put("x.yaml", endpoint("eth0", node="''"))
+
+    def spoil(draft: Draft) -> None:
+        draft.put(REF, {**DATA, "spec": {"order": "x"}})
+
+    with pytest.raises(InvalidRulesError) as refused:
+        change_rules(["rules"], spoil, [REF])
+    assert str(refused.value).endswith(
+        "\nlines are those of rules/a.yaml as it would be with the change; nothing was changed"
+    )
+    assert [problem.position.file for problem in refused.value.problems] == ["rules/a.yaml", "rules/x.yaml"]
+
+
+def test_warnings_that_a_change_brings_to_others_are_told(
+    rules: Rules, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules.put("every.yaml", endpoint("eth0").replace("interfaceName: eth0", "interfaceName: '*'"))
+    rules.put(
+        "old.yaml", endpoint("eth1").replace("  interfaceName", "  profiles: [nowhere]\n  interfaceName")
+    )
+    ref = ref_of("GlobalNetworkPolicy", "p")
+    policy: dict[str, Any] = {**DATA, "kind": ref.kind, "metadata": {"name": "p"}}
+    policy["spec"] = {"doNotTrack": True, "applyOnForward": True}
+
+    change_rules(["rules"], lambda draft: draft.put(ref, policy), [ref])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "HostEndpoint(eth0) spec.interfaceName: doNotTrack policy selects this endpoint" in line
 
 
 def test_rules_that_are_not_there_take_no_change(rules: Rules) -> None:
