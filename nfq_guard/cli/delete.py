@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from nfq_guard.cli.inputs import Given, input_options, read_wanted
@@ -35,23 +37,26 @@ def command(
 ) -> None:
     """Delete resources by kind and name, or those that files name.
 
-    A file in which no resource is left goes as well.
+    A file in which no resource is left goes as well. Of a resource that several rule
+    files declare, -f with one of them deletes the one there.
     """
     if (kind is None) == (not given.filename):
         raise click.UsageError("give either KIND NAME... or -f")
     if given.filename:
         wanted, _ = read_wanted(given, check=False)
-        refs = [each.ref for each in wanted]
+        named = [(each.ref, os.path.realpath(each.file)) for each in wanted]
     else:
-        refs = named_refs(kind or "", names, given.namespace)
-    outcome = outcome_of(refs)
-    if not refs:
+        named = [(ref, "") for ref in named_refs(kind or "", names, given.namespace)]
+    outcome = outcome_of([ref for ref, _ in named])
+    if not named:
         click.echo("No resources specified")
         return
 
     def act(draft: Draft) -> None:
         nonlocal outcome
-        outcome = delete_all(draft, refs, skip_missing=skip_not_exists)
+        files = {os.path.realpath(name): name for name in draft.files()}
+        at_home = [(ref, files.get(path, "")) for ref, path in named]
+        outcome = delete_all(draft, at_home, skip_missing=skip_not_exists)
 
     try:
         change_rules(rules_of(config, flags), act, ())

@@ -183,7 +183,7 @@ def _wanted(source: Source, given: Given) -> Iterator[Wanted]:
     for number, item in file.items():
         ref = _placed(item, given.namespace)
         data = _in_namespace(item.data, given.namespace) if KINDS[ref.kind].namespaced else item.data
-        yield Wanted(ref, data, _as_written(file.pieces[number], item, data))
+        yield Wanted(ref, data, _as_written(file.pieces[number], item, data), source.name)
 
 
 def _placed(item: Item, namespace: str) -> Ref:

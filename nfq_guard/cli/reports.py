@@ -52,6 +52,8 @@ def report_deleted(outcome: Outcome) -> None:
     """Print what `delete` has done; RefusedError where something went wrong."""
     if outcome.handled:
         click.echo(f"Successfully deleted {outcome.handled} {_what(outcome)}resource(s)")
+    for note in outcome.notes:
+        click.echo(note, err=True)
     if outcome.errors:
         what = _what(outcome)
         raise RefusedError("\n".join(f"Failed to delete {what}resource: {error}" for error in outcome.errors))

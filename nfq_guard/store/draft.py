@@ -20,6 +20,7 @@ from nfq_guard.store.texts import TextFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nfq_guard.model.problem import Position
     from nfq_guard.store.items import Item
     from nfq_guard.store.refs import Ref
     from nfq_guard.store.values import Data, Steps
@@ -71,6 +72,8 @@ class Draft:
         self._roots = tuple(roots)
         self._files: dict[str, TextFile] = {}
         self._places: dict[Ref, _Place] = {}
+        self._further: dict[Ref, list[_Place]] = {}
+        """Of resources that are declared more than once: all places but the first."""
         self._emptied: set[str] = set()
         self._waiting: dict[tuple[str, int], dict[Steps, tuple[Ref, Data]]] = {}
         """Changes not made in the text yet, by file and document: one reading of a list for all of its items."""
@@ -84,11 +87,17 @@ class Draft:
 
     def _index(self, file: TextFile, items: Iterable[tuple[int, Item]]) -> None:
         for piece, item in items:
-            self._places.setdefault(item.ref, _Place(file, piece, item))
+            place = _Place(file, piece, item)
+            if self._places.setdefault(item.ref, place) is not place:
+                self._further.setdefault(item.ref, []).append(place)
 
     def refs(self) -> list[Ref]:
         """Return every resource in the files, by kind, namespace and name."""
         return sorted(self._places, key=lambda ref: (ref.kind, ref.namespace or "", ref.name))
+
+    def files(self) -> list[str]:
+        """Return the names of the files as they are."""
+        return list(self._before)
 
     def unreadable(self) -> list[str]:
         """Return the names of files that cannot be read, and so cannot be changed."""
@@ -105,17 +114,18 @@ class Draft:
         if place is None:
             self._add(ref, data, text)
             return
+        self._only(ref, "")
         wanted = place.item.without_implied(data)
         self._waiting.setdefault((place.file.name, place.piece), {})[place.item.steps] = (ref, wanted)
         self._places[ref] = place._replace(item=replace(place.item, raw=wanted))
 
-    def remove(self, ref: Ref) -> None:
-        """Take a resource out; KeyError if there is none."""
-        place = self._places[ref]
+    def remove(self, ref: Ref, file: str = "") -> None:
+        """Take a resource out; KeyError if there is none. `file`: out of which, if several declare it."""
+        place = self._only(ref, file)
         waiting = self._waiting.setdefault((place.file.name, place.piece), {})
         if place.item.steps:
             waiting[place.item.steps] = (ref, None)
-            del self._places[ref]
+            self._take_off(ref, place)
             return
         waiting.clear()
         self._forget(place.file, place.piece)
@@ -137,9 +147,38 @@ class Draft:
     def _forget(self, file: TextFile, piece: int) -> None:
         """Take the resources of a document out of the index; its text is about to change."""
         for item in file.items_of(piece):
-            place = self._places.get(item.ref)
-            if place is not None and place.file is file and place.piece == piece:
-                del self._places[item.ref]
+            for place in self._all(item.ref):
+                if place.file is file and place.piece == piece:
+                    self._take_off(item.ref, place)
+
+    def _all(self, ref: Ref) -> list[_Place]:
+        """Return every place that declares a resource."""
+        first = self._places.get(ref)
+        return [] if first is None else [first, *self._further.get(ref, ())]
+
+    def _take_off(self, ref: Ref, place: _Place) -> None:
+        """Take a place out of the index; the next one that declares the resource moves up."""
+        first, *further = (each for each in (*self._all(ref), None) if each is not place)
+        self._further.pop(ref, None)
+        if first is None:
+            del self._places[ref]
+            return
+        self._places[ref] = first
+        self._further[ref] = [each for each in further if each is not None]
+
+    def _only(self, ref: Ref, file: str) -> _Place:
+        """Return the place of a resource, or the one in a file; StoreError if that leaves several."""
+        places = self._all(ref)
+        if len(places) <= 1:
+            return self._places[ref]
+        here = [place for place in places if place.file.name == file]
+        if len(here) == 1:
+            return here[0]
+        raise StoreError(_ambiguous(ref, places))
+
+    def positions(self, ref: Ref) -> list[Position]:
+        """Return where a resource is declared: once, if the rules are valid."""
+        return [place.item.position for place in self._all(ref)]
 
     def _add(self, ref: Ref, data: dict[str, Data], text: str | None) -> None:
         written = yaml_text(data) if text is None else text
@@ -217,6 +256,15 @@ class Draft:
         if removed and removed >= self._before.keys() | self._files.keys():
             removed.remove(min(removed))
         return removed
+
+
+def _ambiguous(ref: Ref, places: Sequence[_Place]) -> str:
+    """Return what to say where one resource cannot be told from another."""
+    where = " and at ".join(str(place.item.position) for place in places)
+    # What deletes by file takes everything in it, so that only a file of its own is named.
+    alone = [place.file.name for place in places if len(place.file.items()) == 1]
+    advice = f"nfq-guard delete -f {alone[-1]} deletes the one there" if alone else "edit the files by hand"
+    return f"{ref} is declared {len(places)} times, at {where}; only one can stay: {advice}"
 
 
 def _edited(file: TextFile, piece: int, edits: Mapping[Steps, tuple[Ref, Data]]) -> str:

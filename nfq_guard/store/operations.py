@@ -43,6 +43,8 @@ class Wanted(NamedTuple):
     data: dict[str, Any]
     text: str | None = None
     """How it was written, comments and all, if that can be taken over into a file of its own."""
+    file: str = ""
+    """Where it was read."""
 
     def always_exists(self) -> bool:
         """Return whether it is just what exists without any file."""
@@ -58,6 +60,8 @@ class Outcome:
     """The kind of all resources; empty if they are of several."""
     handled: int = 0
     errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What people should know of what was done."""
 
 
 def outcome_of(refs: Sequence[Ref]) -> Outcome:
@@ -109,19 +113,34 @@ def _write(draft: Draft, verb: Verb, wanted: Wanted, *, skip_exists: bool) -> st
     return None
 
 
-def delete_all(draft: Draft, refs: Sequence[Ref], *, skip_missing: bool = False) -> Outcome:
-    """Delete resources; an error of one does not keep the others."""
-    outcome = outcome_of(refs)
-    for ref in refs:
-        error = _delete(draft, ref, skip_missing=skip_missing)
+def delete_all(draft: Draft, named: Sequence[tuple[Ref, str]], *, skip_missing: bool = False) -> Outcome:
+    """Delete resources, each with the rule file that it was named by, or none. An error of one keeps no other."""
+    outcome = outcome_of([ref for ref, _ in named])
+    for ref, file in named:
+        error = _delete(draft, ref, file, skip_missing=skip_missing)
         if error is None:
             outcome.handled += 1
+            outcome.notes += _left(draft, ref)
         else:
             outcome.errors.append(error)
     return outcome
 
 
-def _delete(draft: Draft, ref: Ref, *, skip_missing: bool) -> str | None:
+def _left(draft: Draft, ref: Ref) -> list[str]:
+    """Return what to say about what is there though it was deleted."""
+    if left := draft.positions(ref):
+        return [f"{ref} is still declared at {' and at '.join(map(str, left))}"]
+    if ref in BUILT_IN:
+        return [f"{ref} {_BACK.get(ref.kind, 'always exists: it is as it is without any file')}"]
+    return []
+
+
+_BACK = {
+    "FelixConfiguration": "always exists: all its settings are at their defaults again, failsafe ports included"
+}
+
+
+def _delete(draft: Draft, ref: Ref, file: str, *, skip_missing: bool) -> str | None:
     if draft.get(ref) is None:
         if ref in BUILT_IN:
             what = f"Cannot delete {ref.name} {ref.kind.lower()}"
@@ -131,7 +150,10 @@ def _delete(draft: Draft, ref: Ref, *, skip_missing: bool) -> str | None:
         return (
             f"operation delete is not supported on {ref}: Cannot delete a non-empty tier ({policy} is in it)"
         )
-    draft.remove(ref)
+    try:
+        draft.remove(ref, file)
+    except StoreError as error:
+        return str(error)
     return None
 
 

@@ -85,6 +85,21 @@ def test_what_cannot_be_deleted_is_said(rules: Rules, words: tuple[str, ...], er
     assert rules.run("delete", *words) == Said(1, "", error)
 
 
+def test_what_two_files_declare_goes_from_one_of_them(rules: Rules) -> None:
+    rules.put("a.yaml", tier("a"))
+    rules.put("b.yaml", tier("a", 6))
+    by_name = rules.run("delete", "tier", "a")
+
+    assert by_name.code == 1
+    assert "nfq-guard delete -f rules/b.yaml deletes the one there" in by_name.err
+    assert rules.run("delete", "-f", "./rules/../rules/b.yaml") == Said(
+        0,
+        "Successfully deleted 1 'Tier' resource(s)\n",
+        "Tier(a) is still declared at rules/a.yaml:1:1\n",
+    )
+    assert rules.files() == {"a.yaml": tier("a")}
+
+
 def test_kind_and_file_together_are_wrong_usage(rules: Rules) -> None:
     assert rules.run("delete").code == 2
     assert rules.run("delete", "tier", "a", "-f", "-").code == 2

@@ -159,6 +159,33 @@ def test_what_cannot_be_changed_alone_is_refused_by_name() -> None:
         draft.changes()
 
 
+def test_what_is_declared_twice_is_not_changed_but_named_with_its_places() -> None:
+    draft = draft_of(a=SET.format("x"), b=SET.format("y") + "---\n" + SET.format("x"))
+
+    with pytest.raises(
+        StoreError,
+        match=r"^GlobalNetworkSet\(x\) is declared 2 times, at rules/a.yaml:1:1 and at rules/b.yaml:6:1; "
+        r"only one can stay: nfq-guard delete -f rules/a.yaml deletes the one there$",
+    ):
+        draft.put(ref("x"), data("x", "10.0.0.0/8"))
+    with pytest.raises(StoreError, match="edit the files by hand"):
+        draft_of(a=SET.format("x") + "---\n" + SET.format("x")).remove(ref("x"), "rules/a.yaml")
+
+
+@pytest.mark.parametrize(("file", "left"), [("a", "b"), ("b", "a")])
+def test_of_what_is_declared_twice_one_goes_and_the_other_is_the_resource(file: str, left: str) -> None:
+    item = SET.format("x").replace("\n", "\n  ").rstrip(" ")
+    lists = {"a": f"# a\n- {item}", "b": f"# b\n- {item}- {item.replace('x', 'z')}"}
+    draft = draft_of(**lists)
+    draft.remove(ref("x"), f"rules/{file}.yaml")
+    draft.settle()
+
+    assert [str(position) for position in draft.positions(ref("x"))] == [f"rules/{left}.yaml:2:3"]
+    draft.remove(ref("x"))
+    draft.settle()
+    assert draft.refs() == [ref("z")]
+
+
 def test_files_that_cannot_be_read_are_named() -> None:
     assert draft_of(a=SET.format("a"), bad="a: [").unreadable() == ["rules/bad.yaml"]
 

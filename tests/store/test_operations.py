@@ -74,19 +74,19 @@ def test_what_always_exists_can_be_replaced_by_a_declaration() -> None:
 
 def test_delete_goes_on_after_one_that_does_not_exist() -> None:
     draft = draft_of(SET.format("a"), SET.format("c"))
-    outcome = delete_all(draft, [ref_of("GlobalNetworkSet", name) for name in "abc"])
+    outcome = delete_all(draft, [(ref_of("GlobalNetworkSet", name), "") for name in "abc"])
 
     assert (outcome.handled, len(outcome.errors)) == (2, 1)
     assert draft.refs() == []
 
 
 def test_delete_may_skip_those_that_do_not_exist() -> None:
-    assert delete_all(draft_of(), [ref_of("Tier", "x")], skip_missing=True).errors == []
+    assert delete_all(draft_of(), [(ref_of("Tier", "x"), "")], skip_missing=True).errors == []
 
 
 @pytest.mark.parametrize("ref", BUILT_IN, ids=str)
 def test_what_always_exists_cannot_be_deleted(ref: Ref) -> None:
-    (error,) = delete_all(draft_of(), [ref], skip_missing=True).errors
+    (error,) = delete_all(draft_of(), [(ref, "")], skip_missing=True).errors
 
     assert error.startswith(f"operation delete is not supported on {ref}: Cannot delete {ref.name} ")
     assert error.endswith(": it always exists")
@@ -95,8 +95,30 @@ def test_what_always_exists_cannot_be_deleted(ref: Ref) -> None:
 def test_a_tier_goes_only_after_its_policies() -> None:
     tier, policy = ref_of("Tier", "t"), ref_of("GlobalNetworkPolicy", "p")
 
-    assert "non-empty tier" in delete_all(draft_of(TIER, POLICY), [tier, policy]).errors[0]
-    assert delete_all(draft_of(TIER, POLICY), [policy, tier]).errors == []
+    assert "non-empty tier" in delete_all(draft_of(TIER, POLICY), [(tier, ""), (policy, "")]).errors[0]
+    assert delete_all(draft_of(TIER, POLICY), [(policy, ""), (tier, "")]).errors == []
+
+
+def test_what_is_declared_twice_goes_from_the_file_that_is_named() -> None:
+    draft = draft_of(SET.format("a"), SET.format("a") + "# mine\n")
+    ref = ref_of("GlobalNetworkSet", "a")
+    refused = delete_all(draft, [(ref, "")])
+    done = delete_all(draft, [(ref, "r/0.yaml")])
+
+    assert (refused.handled, refused.notes) == (0, [])
+    assert refused.errors[0].startswith(f"{ref} is declared 2 times, at r/0.yaml:1:1 and at r/1.yaml:1:1;")
+    assert (done.handled, done.errors) == (1, [])
+    assert done.notes == [f"{ref} is still declared at r/1.yaml:1:1"]
+    assert [source.name for source in draft.sources()] == ["r/1.yaml"]
+
+
+def test_what_comes_back_with_a_deletion_is_said() -> None:
+    felix = SET.format("default").replace("GlobalNetworkSet", "FelixConfiguration")
+    ref = ref_of("FelixConfiguration", "default")
+
+    assert delete_all(draft_of(felix), [(ref, "")]).notes == [
+        f"{ref} always exists: all its settings are at their defaults again, failsafe ports included"
+    ]
 
 
 def test_a_resource_is_that_of_the_files_or_the_one_that_always_exists() -> None:
