@@ -11,6 +11,7 @@ import click
 from nfq_guard.adapters.files import read_sources
 from nfq_guard.cli.main import Exit
 from nfq_guard.cli.options import EXISTING, Format, format_option
+from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.model.printable import printable
 from nfq_guard.model.problem import Severity
 from nfq_guard.resources import load
@@ -30,18 +31,30 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
     "check",
     epilog="""\b
 Examples:
+  nfq-guard check
   nfq-guard check rules/
   nfq-guard check --format json policy.yaml endpoints/ | jq '.[].message'""",
 )
-@click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
+@click.argument("paths", nargs=-1, type=EXISTING, metavar="[PATH...]")
+@settings_options("rules")
 @format_option(Format.TEXT)
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[str, ...], output: Format) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    output: Format,
+    config: str | None,
+    **flags: object,
+) -> None:
     """Check resources and report every problem.
 
+    Those of PATH, or without any PATH the rules in force: of --rules, or of the settings.
     The exit code is 1 if there is any error; warnings alone leave it 0.
     """
-    sources, unreadable = read_sources(paths)
+    if paths and flags["rules"]:
+        raise click.UsageError("give either PATH... or --rules")
+    sources, unreadable = read_sources(paths or resolve_settings(config, flags).settings.rules)
     inventory, found = load(sources)
     problems = sorted({*unreadable, *found, *inventory.warnings})
     if output is Format.JSON:

@@ -67,14 +67,15 @@ def command(
     """Say what would happen to flows, and which rule would decide.
 
     One JSON flow a line in, one verdict a line out, in the same order. A line that is
-    not a flow gets an error in its place, and the exit code 1 at the end. The settings
-    that change verdicts are those of `run`: of flags, variables and the file.
+    not a flow gets an error in its place, and the exit code 1 at the end. The rules and
+    the settings that change verdicts are those of `run`: of flags, variables and the file.
 
     With --staged each verdict says as well what it would be if staged policies were live;
     null if they have no part in it.
     """
-    inventory = load_inventory(rules)
-    ruleset = compile_inventory(inventory, facts, resolve_settings(config, flags).settings).ruleset
+    settings = resolve_settings(config, flags).settings
+    inventory = load_inventory(rules or settings.rules)
+    ruleset = compile_inventory(inventory, facts, settings).ruleset
     rehearsal = Rehearsal(ruleset) if staged else None
     explainer = None if output is Format.JSON else Explainer(inventory, ruleset)
     good = True

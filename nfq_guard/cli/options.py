@@ -48,14 +48,13 @@ def format_option(default: Format) -> Callable[[Wrapped], Wrapped]:
 
 
 def rules_option() -> Callable[[Wrapped], Wrapped]:
-    """Add the required `--rules PATH`, which may be repeated."""
+    """Add `--rules PATH`, which may be repeated. Without it, the rules of the settings are meant."""
     return click.option(
         "--rules",
-        required=True,
         multiple=True,
         type=EXISTING,
         metavar="PATH",
-        help="File or folder with resources; may be repeated.",
+        help="File or folder with resources; may be repeated. Default: the setting `rules`.",
     )
 
 

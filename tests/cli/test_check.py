@@ -41,6 +41,33 @@ def test_good_files_are_good(folder: Path) -> None:
     assert (result.exit_code, result.output) == (Exit.GOOD, "no problem in 1 file\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [(["--rules", "good.yaml"], ""), ([], "good.yaml"), (["good.yaml"], "bad.yaml")],
+    ids=["of the flag", "of a setting", "of a path, whatever the setting"],
+)
+def test_the_rules_in_force_are_checked_unless_paths_are_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], setting: str
+) -> None:
+    (folder / "bad.yaml").write_text(BAD, encoding="utf-8")
+    monkeypatch.setenv("NFQ_GUARD_RULES", setting or "bad.yaml")
+    result = CliRunner().invoke(cli, ["check", *words])
+
+    assert (result.exit_code, result.output) == (Exit.GOOD, "no problem in 1 file\n")
+
+
+def test_rules_of_a_setting_that_are_not_there_are_named(folder: Path) -> None:
+    (folder / "config.toml").write_text('rules = "nowhere"', encoding="utf-8")
+    result = CliRunner().invoke(cli, ["check", "--config", "config.toml"])
+
+    assert result.exit_code == Exit.NO
+    assert result.output.startswith("nowhere: error: ")
+
+
+def test_paths_and_rules_together_are_wrong_usage(folder: Path) -> None:
+    assert CliRunner().invoke(cli, ["check", ".", "--rules", "."]).exit_code == Exit.USAGE
+
+
 def test_good_files_as_json_are_an_empty_list(folder: Path) -> None:
     result = CliRunner().invoke(cli, ["check", ".", "--format", "json"])
 
@@ -96,10 +123,6 @@ def test_what_a_file_says_cannot_command_the_terminal(folder: Path) -> None:
 
 def test_a_path_that_is_not_there_is_wrong_usage(folder: Path) -> None:
     assert CliRunner().invoke(cli, ["check", "none.yaml"]).exit_code == Exit.USAGE
-
-
-def test_no_path_at_all_is_wrong_usage() -> None:
-    assert CliRunner().invoke(cli, ["check"]).exit_code == Exit.USAGE
 
 
 def test_rubbish_is_a_problem_not_a_crash(folder: Path) -> None:

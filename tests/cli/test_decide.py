@@ -198,6 +198,20 @@ def test_bad_facts_are_wrong_usage(folder: Path, facts: str) -> None:
     assert "facts.json" in result.stderr
 
 
+def test_the_rules_of_the_settings_are_taken_unless_others_are_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_flag = arguments(folder)
+    without = [word for word in with_flag if word not in {"--rules", str(folder / "rules")}]
+    asked = lines(flow())
+    monkeypatch.setenv("NFQ_GUARD_RULES", str(folder / "rules"))
+    by_setting = CliRunner().invoke(cli, without, input=asked)
+    monkeypatch.setenv("NFQ_GUARD_RULES", str(folder / "nowhere"))
+    by_flag = CliRunner().invoke(cli, with_flag, input=asked)
+
+    assert (by_setting.exit_code, by_setting.output) == (Exit.GOOD, by_flag.output)
+
+
 def test_rules_that_are_not_there_are_wrong_usage(folder: Path) -> None:
     result = CliRunner().invoke(cli, ["decide", "--rules", str(folder / "none")], input="")
 
