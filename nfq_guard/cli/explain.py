@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nfq_guard.model.decision import Reason
+from nfq_guard.engine.ruleset import HostAction
+from nfq_guard.model.decision import Reason, Verdict
 
 if TYPE_CHECKING:
     from nfq_guard.engine.ruleset import Ruleset
@@ -29,6 +30,7 @@ class Explainer:
         endpoints = [item.value for item in inventory.host_endpoints]
         mine = [endpoint for endpoint in endpoints if endpoint.spec.node == ruleset.node]
         self._node = ruleset.node
+        self._to_host = ruleset.endpoint_to_host
         self._width = max((len(endpoint.metadata.name) for endpoint in mine), default=0)
         self._governed = sorted({*ruleset.governed, *ruleset.expected}) if mine else []
         self._nodes = [] if mine else sorted({endpoint.spec.node for endpoint in endpoints})
@@ -39,8 +41,8 @@ class Explainer:
         if decision.reason is Reason.UNMANAGED:
             said = f"{head}  {self._nobodys(flow)}"
         else:
-            said = f"{head}  {decision.endpoint or '':<{self._width}}  {_step(decision)}".rstrip()
-        return said if would is None else f"{said}; {_rehearsed(would)}"
+            said = f"{head}  {decision.endpoint or '':<{self._width}}  {self._step(decision)}".rstrip()
+        return said if would is None else f"{said}; {self._rehearsed(would)}"
 
     def error(self, line: int, message: str) -> str:
         """Return what is wrong with a line, in the columns of decisions."""
@@ -56,20 +58,26 @@ class Explainer:
             return f"{said}; endpoints are for node{'s' if len(self._nodes) > 1 else ''} {_list(self._nodes)}"
         return said
 
+    def _step(self, decision: Decision) -> str:
+        """Return the step that decided, where there is more to say than its reason."""
+        if decision.reason is Reason.ENDPOINT_TO_HOST:
+            return self._action(decision)
+        rule = decision.rule
+        if rule is None:
+            return "" if decision.tier is None else f"end of tier {decision.tier}"
+        tier = f"tier {rule.tier}, " if rule.tier else ""
+        return f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
+
+    def _action(self, decision: Decision) -> str:
+        setting = f"defaultEndpointToHostAction {self._to_host}"
+        if decision.verdict is Verdict.ALLOW and self._to_host is HostAction.DROP:
+            return f"ICMPv6 that the link needs, whatever {setting} says"
+        return setting
+
+    def _rehearsed(self, would: Decision) -> str:
+        return f"staged: would {would.verdict}, {self._step(would) or would.reason}"
+
 
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def _step(decision: Decision) -> str:
-    """Return the step that decided, where there is more to say than its reason."""
-    rule = decision.rule
-    if rule is None:
-        return "" if decision.tier is None else f"end of tier {decision.tier}"
-    tier = f"tier {rule.tier}, " if rule.tier else ""
-    return f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
-
-
-def _rehearsed(would: Decision) -> str:
-    return f"staged: would {would.verdict}, {_step(would) or would.reason}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from policy import facts_of, flow_of, host_endpoint, inventory_of, policy
+from policy import facts_of, flow_of, host_endpoint, inventory_of, policy, resource
 
 from nfq_guard.cli.explain import Explainer
 from nfq_guard.compile import compile_ruleset
 from nfq_guard.engine import Rehearsal, decide
+from nfq_guard.model.flow import ABSENT
 
 FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1"], "eth1": ["10.1.0.1"], "a-long-one": []}}
 WEB = policy(
@@ -118,3 +119,26 @@ def test_what_staged_policies_would_do_stands_behind_what_is_decided(case: str) 
     resources, expected = WOULD[case]
 
     assert said(*resources) == expected
+
+
+def felix(action: str) -> dict[str, Any]:
+    return resource("FelixConfiguration", "default", defaultEndpointToHostAction=action)
+
+
+REPORT = {"protocol": 58, "src": "fe80::2", "dst": "ff02::16", "icmp_type": 131, "dport": ABSENT}
+TO_HOST: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "the default": ([], {}, "deny   endpoint-to-host      defaultEndpointToHostAction Drop"),
+    "a setting": ([felix("Accept")], {}, "allow  endpoint-to-host      defaultEndpointToHostAction Accept"),
+    "a listener report": (
+        [],
+        REPORT,
+        "allow  endpoint-to-host      ICMPv6 that the link needs, whatever defaultEndpointToHostAction Drop says",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TO_HOST)
+def test_the_setting_that_decides_for_workloads_is_named_with_its_value(case: str) -> None:
+    resources, flow, expected = TO_HOST[case]
+
+    assert said(*resources, **{"in_interface": "cali1", **flow}) == expected
