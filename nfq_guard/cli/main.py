@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from difflib import get_close_matches
 from enum import IntEnum
 
 import click
@@ -57,6 +58,18 @@ class _Commands(click.Group):
         command = importlib.import_module(f"nfq_guard.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a bug in the module of that name
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, 1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from error
 
 
 @click.group(

@@ -43,6 +43,9 @@ _PLACEHOLDERS: dict[str | int, object] = {
 }
 """Values for required fields that are missing or bad, none of which any check refuses."""
 
+_PARTS = ("spec", "metadata")
+"""Of a resource: a wrong indentation puts a field beside them, or into the wrong one."""
+
 _KEY = "[key]"
 _AT_KEY = frozenset({"unknown-field", "bad-label", "bad-annotation"})
 _EXPECTED_TYPES = {
@@ -244,10 +247,25 @@ def _unknown(model: type[BaseModel], path: Path) -> str:
     *way, last = path
     known = sorted(_fields(model, way))
     name = str(last)[:LONGEST_SHOWN]
+    home = _home(model, way, name)
+    if home is not None:
+        return f"unknown field; known here: {_first(known)}; {name} belongs under {home}"
     folded = {field.lower(): field for field in known}
     near = [folded[name.lower()]] if name.lower() in folded else get_close_matches(name, known, 1, 0.6)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known[:12])}"
+    hint = f"did you mean {near[0]}?" if near else f"known here: {_first(known)}"
     return f"unknown field; {hint}"
+
+
+def _first(known: list[str]) -> str:
+    return ", ".join(known[:12])
+
+
+def _home(model: type[BaseModel], way: list[str | int], name: str) -> str | None:
+    """Return which part of a resource knows a field that stands beside it, or in the other part."""
+    if way and way not in [[part] for part in _PARTS]:
+        return None
+    others = (part for part in _PARTS if [part] != way)
+    return next((part for part in others if name.lower() in map(str.lower, _fields(model, [part]))), None)
 
 
 def _fields(model: type[BaseModel], way: Iterable[str | int]) -> Iterator[str]:

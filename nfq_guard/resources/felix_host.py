@@ -31,6 +31,7 @@ from nfq_guard.resources.fields import (
     Text,
     between,
     one_of,
+    protocol_hint,
     refuse,
     show,
 )
@@ -42,7 +43,8 @@ _FAILSAFE_PROTOCOLS = ("TCP", "UDP", "SCTP")
 def _failsafe_protocol(value: object) -> Protocol:
     """Decode a protocol that failsafes may have: a name, exact case, unlike the text form's."""
     if not isinstance(value, str) or value not in _FAILSAFE_PROTOCOLS:
-        refuse("bad-protocol", f"found {show(value)}, expected TCP, UDP or SCTP")
+        hint = protocol_hint(value, _FAILSAFE_PROTOCOLS) if isinstance(value, str) else ""
+        refuse("bad-protocol", f"found {show(value)}, expected TCP, UDP or SCTP{hint}")
     return parse_protocol(value)
 
 

@@ -27,7 +27,7 @@ from nfq_guard.selector import SelectorError
 from nfq_guard.selector import parse as parse_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 LONGEST_SHOWN = 60
 """Characters of a bad value that a message repeats."""
@@ -134,7 +134,7 @@ Flag = Annotated[bool, BeforeValidator(to_flag)]
 def one_of(*allowed: str, any_case: bool = False) -> AfterValidator:
     """Allow these words only. `any_case` also allows other letter case and the empty string."""
     exact = frozenset(allowed)
-    folded = {word.lower(): word for word in allowed}
+    folded = {word.lower(): word for word in allowed or PROTOCOL_NUMBERS}
 
     def check(text: str) -> str:
         if text in exact or (any_case and (not text or text.lower() in folded)):
@@ -223,7 +223,7 @@ def _protocol(value: object) -> Protocol:
     except (ValueError, TypeError) as error:
         refuse("bad-protocol", f"found {show(value)}: {error}")
     if not protocol.known:
-        refuse("bad-protocol", f"found {show(value)}, expected {_PROTOCOLS}{_protocol_hint(protocol)}")
+        refuse("bad-protocol", f"found {show(value)}, expected {_PROTOCOLS}{protocol_hint(protocol.text)}")
     return protocol
 
 
@@ -233,11 +233,12 @@ _PROTOCOLS = "TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number 1-255"
 _ANY_PROTOCOL = frozenset({"*", "all", "any", "ip"})
 
 
-def _protocol_hint(protocol: Protocol) -> str:
-    spelled = protocol.text.lower()[:LONGEST_SHOWN]
-    if spelled in _ANY_PROTOCOL:
+def protocol_hint(text: str, allowed: Collection[str] = ()) -> str:
+    """Return what may have been meant by a text that is no protocol; `allowed`: not all are, and one has to be there."""
+    spelled = text.lower()[:LONGEST_SHOWN]
+    if spelled in _ANY_PROTOCOL and not allowed:
         return "; leave the field out for every protocol"
-    words = {word.lower(): word for word in PROTOCOL_NUMBERS}
+    words = {word.lower(): word for word in allowed or PROTOCOL_NUMBERS}
     near = get_close_matches(spelled, words, 1)
     return f"; did you mean {words[near[0]]}?" if near else ""
 
@@ -246,7 +247,7 @@ def _port(value: object) -> Port:
     try:
         port = parse_port(unwrap(value))
     except (ValueError, TypeError) as error:
-        refuse("bad-port", f"found {show(value)}: {error}")
+        refuse("bad-port", f"found {show(value)}: {error}{_several_ports(value)}")
     wrong = names.port_name(port.name) if port.name is not None else None
     if wrong is not None:
         span = re.fullmatch(r"([0-9]+)-([0-9]+)", port.name or "")
@@ -255,6 +256,43 @@ def _port(value: object) -> Port:
     if port.name is None and port.low < 1:
         refuse("bad-port", f"found {show(value)}: ports are 1-{MAX_UINT16}")
     return port
+
+
+def _several_ports(value: object) -> str:
+    """Return a hint for a text that lists ports, each of which would be good as an item."""
+    if not isinstance(value, str) or "," not in value or len(value) > LONGEST_SHOWN:
+        return ""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part and _is_port(part) for part in parts):
+        return ""
+    return f"; each port is an item of the list: {', '.join(parts)}"
+
+
+def _is_port(text: str) -> bool:
+    try:
+        parse_port(text)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def icmp_type(value: object) -> int:
+    """Decode an ICMP type: a number only, as in Calico, with a hint for one that is named."""
+    number = _ICMP_TYPES.get(value.lower()[:LONGEST_SHOWN]) if isinstance(value, str) else None
+    if number is not None:
+        v4, v6 = number
+        refuse("wrong-type", f"found {show(value)}, expected a number: {v4} for ICMP, {v6} for ICMPv6")
+    return to_integer(value)
+
+
+_ICMP_TYPES = {
+    **dict.fromkeys(("echo", "echo-request", "echorequest", "ping"), (8, 128)),
+    **dict.fromkeys(("echo-reply", "echoreply", "pong"), (0, 129)),
+    **dict.fromkeys(("destination-unreachable", "unreachable"), (3, 1)),
+    **dict.fromkeys(("time-exceeded", "ttl-exceeded"), (11, 3)),
+    "parameter-problem": (12, 4),
+}
+"""Names that other firewalls have for types, as numbers of ICMP and of ICMPv6."""
 
 
 def _selector(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from nfq_guard.model.addresses import parse_net
 from nfq_guard.model.decision import Action
@@ -28,6 +28,7 @@ from nfq_guard.resources.fields import (
     SelectorText,
     Text,
     between,
+    icmp_type,
     show,
 )
 
@@ -51,7 +52,7 @@ _PORT_RULE = "expected TCP, UDP or SCTP"
 class ICMP(Strict):
     """ICMP type and code; what is None is not looked at."""
 
-    type: Annotated[Integer, between(0, 254)] | None = None
+    type: Annotated[int, BeforeValidator(icmp_type), between(0, 254)] | None = None
     code: Annotated[Integer, between(0, 255)] | None = None
 
 

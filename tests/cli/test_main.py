@@ -46,6 +46,14 @@ def test_help_names_every_command_in_order() -> None:
     assert tuple(listed) == COMMANDS
 
 
+@pytest.mark.parametrize(("word", "near"), [("stauts", "status"), ("aply", "apply")])
+def test_a_misspelt_command_is_told_with_the_nearest(word: str, near: str) -> None:
+    result = CliRunner().invoke(cli, [word])
+
+    assert result.exit_code == Exit.USAGE
+    assert result.stderr.endswith(f"No such command '{word}'. Did you mean {near}?\n")
+
+
 def test_an_unknown_command_is_wrong_usage() -> None:
     result = CliRunner().invoke(cli, ["explode"])
 

@@ -200,6 +200,27 @@ def test_an_unknown_field_is_told_with_the_nearest_that_is_known(spec: str) -> N
     assert (problem.code, problem.message) == ("unknown-field", UNKNOWN[spec])
 
 
+@pytest.mark.parametrize(
+    ("field", "home"), [("selector: all()", "spec"), ("labels: {a: b}", "metadata"), ("Types: []", "spec")]
+)
+def test_a_field_beside_the_part_it_belongs_to_is_told_with_that_part(field: str, home: str) -> None:
+    name = field.partition(":")[0]
+    _, (beside,) = decoded(GlobalNetworkPolicy, f"metadata: {{name: a}}\n{field}\n")
+
+    assert beside.message == (
+        f"unknown field; known here: apiVersion, kind, metadata, spec; {name} belongs under {home}"
+    )
+
+
+def test_a_field_in_the_other_part_is_told_with_the_right_one() -> None:
+    _, problems = decoded(GlobalNetworkPolicy, "metadata: {name: a, order: 1}\nspec: {labels: {a: b}}\n")
+
+    assert [problem.message.rpartition("; ")[2] for problem in problems] == [
+        "order belongs under spec",
+        "labels belongs under metadata",
+    ]
+
+
 def test_unknown_fields_deep_inside_are_told_with_what_is_known_there() -> None:
     _, (problem,) = decoded(
         GlobalNetworkPolicy, spec_of("{ingress: [{action: Log, protocol: ICMP, icmp: {typ: 8}}]}")

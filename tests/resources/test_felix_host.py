@@ -48,6 +48,10 @@ def test_a_bad_protocol_is_told_with_those_that_failsafes_may_have() -> None:
     assert messages(ProtoPort, {"protocol": ["TCP"], "port": 1}) == [
         "found a list, expected TCP, UDP or SCTP"
     ]
+    assert messages(ProtoPort, {"protocol": "tcp", "port": 1}) == [
+        'found "tcp", expected TCP, UDP or SCTP; did you mean TCP?'
+    ]
+    assert messages(ProtoPort, {"protocol": "any", "port": 1}) == ['found "any", expected TCP, UDP or SCTP']
 
 
 LISTS: dict[str, tuple[object, int | None]] = {

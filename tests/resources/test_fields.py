@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from parts import read, refusal
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from nfq_guard.model.decision import Action
 from nfq_guard.resources import fields
@@ -23,6 +23,7 @@ SHOUT = Annotated[Text, fields.named(lambda text: None if text.isupper() else "n
 DIGITS = Annotated[Text, fields.matching(r"[0-9]+", "digits")]
 PAIR = Annotated[tuple[Integer, ...], fields.at_most_items(2)]
 V6 = Annotated[Text, fields.address_of(6)]
+ICMP_TYPE = Annotated[int, BeforeValidator(fields.icmp_type)]
 
 
 def plain(raw: str) -> PlainScalar:
@@ -158,6 +159,28 @@ BAD: dict[str, tuple[Any, object, str, str]] = {
         "found a list: expected a protocol name such as TCP, or a number",
     ),
     "port 0": (fields.RulePort, 0, "bad-port", "found 0: ports are 1-65535"),
+    "several ports in one text": (
+        fields.RulePort,
+        "80, 8000:8100,https",
+        "bad-port",
+        (
+            'found "80, 8000:8100,https": expected a port number, a range such as 8000:8100, or a port name; '
+            "each port is an item of the list: 80, 8000:8100, https"
+        ),
+    ),
+    "a text that lists what is no port": (
+        fields.RulePort,
+        "80,?",
+        "bad-port",
+        'found "80,?": expected a port number, a range such as 8000:8100, or a port name',
+    ),
+    "an ICMP type by name": (
+        ICMP_TYPE,
+        "Echo",
+        "wrong-type",
+        'found "Echo", expected a number: 8 for ICMP, 128 for ICMPv6',
+    ),
+    "an ICMP type that nobody knows": (ICMP_TYPE, "x", "wrong-type", 'found "x", expected a whole number'),
     "a range from port 0": (fields.RulePort, "0:9", "bad-port", 'found "0:9": ports are 1-65535'),
     "an address without prefix length": (
         fields.Cidr,
