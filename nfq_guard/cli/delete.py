@@ -11,7 +11,7 @@ from nfq_guard.cli.reports import listed, refused, report_deleted
 from nfq_guard.cli.settings import settings_options
 from nfq_guard.cli.storage import InvalidRulesError, change_rules, named_refs, rules_of
 from nfq_guard.store.draft import Draft, StoreError
-from nfq_guard.store.operations import delete_all, outcome_of
+from nfq_guard.store.operations import delete_all, meant, outcome_of
 
 
 @click.command(
@@ -55,7 +55,7 @@ def command(
     def act(draft: Draft) -> None:
         nonlocal outcome
         files = {os.path.realpath(name): name for name in draft.files()}
-        at_home = [(ref, files.get(path, "")) for ref, path in named]
+        at_home = [(ref if path else meant(draft, ref), files.get(path, "")) for ref, path in named]
         outcome = delete_all(draft, at_home, skip_missing=skip_not_exists)
 
     try:

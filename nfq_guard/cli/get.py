@@ -15,7 +15,7 @@ from nfq_guard.cli.storage import named_kind, named_refs, rules_of
 from nfq_guard.resources.kinds import KINDS
 from nfq_guard.store.builtin import BUILT_IN
 from nfq_guard.store.draft import Draft
-from nfq_guard.store.operations import current, missing_error
+from nfq_guard.store.operations import current, meant, missing_error
 from nfq_guard.store.refs import DEFAULT_NAMESPACE, Ref
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def command(
     draft, unreadable = _read(rules_of(config, flags))
     every = named_kind(kind) if kind is not None and asked is None else None
     scope = None if all_namespaces else given.namespace or DEFAULT_NAMESPACE
-    refs = (asked or []) if every is None else _of_kind(draft, every, scope)
+    refs = [meant(draft, ref) for ref in asked or ()] if every is None else _of_kind(draft, every, scope)
     found = [(ref, current(draft, ref)) for ref in refs]
     resources = [exported(data) if export and names else data for _, data in found if data is not None]
     missing = [missing_error(ref) for ref, data in found if data is None]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nfq_guard.cli.storage import change_rules
 from nfq_guard.store.draft import StoreError
-from nfq_guard.store.operations import current, missing_error
+from nfq_guard.store.operations import current, meant, missing_error
 from nfq_guard.store.refs import ref_of
 from nfq_guard.store.values import same, without_nulls
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from nfq_guard.store.refs import Ref
 
 
-def modify(paths: Sequence[str], ref: Ref, change: Callable[[dict[str, Any]], Any]) -> None:
+def modify(paths: Sequence[str], named: Ref, change: Callable[[dict[str, Any]], Any]) -> None:
     """Change one resource's data; StoreError or InvalidRulesError where it cannot be."""
+    about: list[Ref] = []
 
     def act(draft: Draft) -> None:
+        ref = meant(draft, named)
+        about.append(ref)
         old = current(draft, ref)
         if old is None:
             raise StoreError(missing_error(ref))
@@ -37,7 +40,7 @@ def modify(paths: Sequence[str], ref: Ref, change: Callable[[dict[str, Any]], An
         if not same(old, new):
             draft.put(ref, new)
 
-    change_rules(paths, act, [ref])
+    change_rules(paths, act, about)
 
 
 def _identity(data: dict[str, Any]) -> Ref | None:

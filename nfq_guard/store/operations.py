@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.resources.kinds import KINDS
+from nfq_guard.resources.policies import DEFAULT_TIER
 from nfq_guard.store.builtin import BUILT_IN
 from nfq_guard.store.draft import StoreError
 from nfq_guard.store.values import same
@@ -170,6 +171,24 @@ def _policy_in(draft: Draft, tier: str) -> Ref | None:
 def _spec_fields(kind: str) -> set[str]:
     annotation = KINDS[kind].model.model_fields["spec"].annotation
     return set(getattr(annotation, "model_fields", ()))
+
+
+def meant(draft: Draft, ref: Ref) -> Ref:
+    """Return the resource that a name on the command line means.
+
+    A policy may be named with its tier in front or, in the default tier, without it,
+    whichever of both its file says. In Calico, too, both were names of one policy.
+    """
+    if draft.get(ref) is not None or "tier" not in _spec_fields(ref.kind):
+        return ref
+    tier, dot, rest = ref.name.partition(".")
+    tier, name = (tier, rest) if dot else (DEFAULT_TIER, f"{DEFAULT_TIER}.{ref.name}")
+    other = ref._replace(name=name)
+    item = draft.get(other)
+    spec = (item.data.get("spec") or {}) if item is not None else None
+    if isinstance(spec, dict) and (spec.get("tier") or DEFAULT_TIER) == tier:
+        return other
+    return ref
 
 
 def current(draft: Draft, ref: Ref) -> dict[str, Any] | None:

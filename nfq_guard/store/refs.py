@@ -5,6 +5,7 @@ Owns the aliases of the command line. Must never look into a resource's spec.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from nfq_guard.resources.kinds import KINDS
@@ -40,6 +41,9 @@ class Ref(NamedTuple):
         return f"{self.kind}({self.namespace}/{self.name})" if self.namespace else f"{self.kind}({self.name})"
 
 
+_GROUP = re.compile(r"(?:\.v3)?\.projectcalico\.org$")
+
+
 def _plural(kind: str) -> str:
     return kind.removesuffix("y") + "ies" if kind.endswith("y") else kind + "s"
 
@@ -51,8 +55,11 @@ ALIASES: dict[str, str] = {
 
 
 def kind_of(word: str) -> str | None:
-    """Return the kind that a word of the command line names, in any letter case; None if there is none."""
-    return ALIASES.get(word.lower())
+    """Return the kind that a word of the command line names, in any letter case; None if there is none.
+
+    The API group may stand behind it, with or without its version, as for kubectl.
+    """
+    return ALIASES.get(_GROUP.sub("", word.lower()))
 
 
 def ref_of(kind: str, name: str, namespace: str | None = None) -> Ref:

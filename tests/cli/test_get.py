@@ -129,3 +129,14 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_shown(some: Rule
 
 def test_nothing_named_is_wrong_usage(rules: Rules) -> None:
     assert rules.run("get").code == 2
+
+
+def test_a_policy_is_shown_changed_and_deleted_by_its_name_with_the_tier(rules: Rules) -> None:
+    rules.put("p.yaml", f"{HEAD}kind: GlobalNetworkPolicy\nmetadata: {{name: admin}}\nspec: {{order: 1}}\n")
+    kind = "globalnetworkpolicies.projectcalico.org"
+
+    assert rules.run("get", kind, "default.admin") == Said(0, "NAME\nadmin\n")
+    assert rules.run("label", kind, "default.admin", "a=b").code == 0
+    assert rules.run("patch", kind, "default.admin", "-p", '{"spec": {"order": 2}}').code == 0
+    assert "order: 2" in rules.files()["p.yaml"]
+    assert rules.run("delete", kind, "default.admin").code == 0

@@ -5,7 +5,7 @@ import pytest
 from nfq_guard.resources.source import Source
 from nfq_guard.store.builtin import BUILT_IN
 from nfq_guard.store.draft import Draft, Root
-from nfq_guard.store.operations import Verb, Wanted, current, delete_all, write_all
+from nfq_guard.store.operations import Verb, Wanted, current, delete_all, meant, write_all
 from nfq_guard.store.refs import Ref, ref_of
 
 SET = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata:\n  name: {}\n"
@@ -119,6 +119,36 @@ def test_what_comes_back_with_a_deletion_is_said() -> None:
     assert delete_all(draft_of(felix), [(ref, "")]).notes == [
         f"{ref} always exists: all its settings are at their defaults again, failsafe ports included"
     ]
+
+
+NAMED = {
+    "as it is called": ("web", "", "web", True),
+    "with its tier": ("web", "", "default.web", True),
+    "with a tier that it says": ("web", "net", "net.web", True),
+    "with another tier": ("web", "net", "default.web", False),
+    "without the default tier that is in its name": ("default.web", "", "web", True),
+    "without another tier that is in its name": ("net.web", "net", "web", False),
+    "with nothing behind the tier": ("web", "", "web.", False),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_policy_is_found_with_and_without_its_tier_in_front(case: str) -> None:
+    name, tier, asked, found = NAMED[case]
+    text = POLICY.replace("name: p", f"name: {name}").replace(
+        "tier: t", f"tier: {tier}" if tier else "order: 1"
+    )
+    draft = draft_of(text)
+    ref = meant(draft, ref_of("GlobalNetworkPolicy", asked))
+
+    assert (draft.get(ref) is not None) is found
+    assert ref.name == (name if found else asked)
+
+
+def test_only_policies_have_tiers_in_their_names() -> None:
+    ref = ref_of("GlobalNetworkSet", "default.a")
+
+    assert meant(draft_of(SET.format("a")), ref) == ref
 
 
 def test_a_resource_is_that_of_the_files_or_the_one_that_always_exists() -> None:

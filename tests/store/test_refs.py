@@ -25,6 +25,8 @@ from nfq_guard.store.refs import Ref, kind_of, ref_of
         ("snp", "StagedNetworkPolicy"),
         ("TIERS", "Tier"),
         ("weps", "WorkloadEndpoint"),
+        ("hostendpoints.projectcalico.org", "HostEndpoint"),
+        ("GlobalNetworkPolicies.v3.projectcalico.org", "GlobalNetworkPolicy"),
     ],
 )
 def test_a_kind_has_many_names(word: str, kind: str) -> None:
@@ -33,6 +35,8 @@ def test_a_kind_has_many_names(word: str, kind: str) -> None:
 
 def test_other_words_name_no_kind() -> None:
     assert kind_of("pods") is None
+    assert kind_of("networkpolicies.networking.k8s.io") is None
+    assert kind_of("hep.v3") is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
