@@ -23,8 +23,8 @@ Examples:
 def command(given: Given, config: str | None, **flags: object) -> None:
     """Create resources, or change them to what the files say.
 
-    Resources that exist are edited in the file they are in; its comments and order stay.
-    New ones get a file of their own. Nothing is written unless all rules are valid with
+    Resources that exist are edited in the file they are in; its order stays, and so do
+    its comments, but for those about what goes. New ones get a file of their own. Nothing is written unless all rules are valid with
     the change.
     """
     write_given(rules_of(config, flags), Verb.APPLY, given)

@@ -44,7 +44,11 @@ Examples:
 def command(
     kind: str, name: str, patch: str, form: str, namespace: str, config: str | None, **flags: object
 ) -> None:
-    """Change fields of a resource; its comments and all other fields stay."""
+    """Change fields of a resource; all other fields stay.
+
+    Comments stay, too, but for those about what goes: above and inside a list item or a
+    field that is removed, and inside a part that has to be written anew.
+    """
     (ref,) = named_refs(kind, [name], namespace)
     wanted = _read(patch, form)
     try:

@@ -64,6 +64,32 @@ class Changes:
         """Return whether only blanks stand before a character on its line."""
         return not self.text[self.line_start(place) : place].strip()
 
+    def heading(self, place: int, column: int) -> int:
+        """Return where the comment lines begin that stand directly above a character's line, else that line.
+
+        One that is indented deeper than `column` is about what stands above it; one that
+        begins the text is about all of it.
+        """
+        first = self.line_start(place)
+        while first > 0:
+            above = self.line_start(first - 1)
+            indent = _comment_indent(self.text[above:first])
+            if indent is None or indent > column or above == 0:
+                break
+            first = above
+        return first
+
+    def tail(self, place: int, column: int) -> int:
+        """Return the last line of a part that ends at a character: comments below it, indented deeper, are its own."""
+        last = self.line_end(place)
+        while last < len(self.text):
+            below = self.line_end(last + 1)
+            indent = _comment_indent(self.text[last + 1 : below])
+            if indent is None or indent <= column:
+                break
+            last = below
+        return last
+
     def result(self) -> str:
         """Return the text with all changes; ValueError where two of them overlap."""
         parts: list[str] = []
@@ -75,3 +101,9 @@ class Changes:
             parts += [self.text[reached:start], text]
             reached = end
         return "".join([*parts, self.text[reached:]])
+
+
+def _comment_indent(line: str) -> int | None:
+    """Return how deep a line is indented that holds a comment and nothing else."""
+    comment = line.lstrip(" ")
+    return len(line) - len(comment) if comment.startswith("#") else None

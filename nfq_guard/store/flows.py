@@ -5,6 +5,7 @@ Owns where commas go. Line breaks and indentation follow those of the neighbours
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 _LONGEST_COMPARED = 20_000
 """Items of a list that differ; matching more of them takes longer than writing the list anew is worth."""
+
+
+_REST = re.compile(r"[ \t]*,?[ \t]*(?:#.*)?\r?")
+"""What may stand behind a child on its last line, if the next one begins another."""
+
+Extent = tuple[int, int]
+"""From which to which character a child stands."""
 
 
 class Alignment(NamedTuple):
@@ -76,13 +84,12 @@ class Flows:
         for name, (_key, value) in known.items():
             if name in new and not same(old.get(name), new[name]):
                 self._value(value, old.get(name), new[name])
+        fresh = [name for name in new if name not in known]
+        if not dropped and not fresh:
+            return
         gap = self._gap(span, extents)
-        fresh = [
-            f"{self._name(name)}: {self._text(value, gap)}"
-            for name, value in new.items()
-            if name not in known
-        ]
-        self._splice(extents, dropped, [(len(extents) - 1, fresh)] if fresh else [], gap)
+        texts = [f"{self._name(name)}: {self._text(new[name], gap)}" for name in fresh]
+        self._splice(span, extents, dropped, [(len(extents) - 1, texts)] if texts else [], gap)
 
     def _sequence(self, span: Span, old: list[Data], new: list[Data]) -> None:
         if len(old) != len(span.items):
@@ -90,10 +97,12 @@ class Flows:
         steps = aligned(old, new)
         for index, wanted in steps.changed:
             self._value(span.items[index], old[index], new[wanted])
+        if not steps.dropped and not steps.added:
+            return
         extents = [(item.start, item.end) for item in span.items]
         gap = self._gap(span, extents)
         added = [(at, [self._text(new[item], gap) for item in items]) for at, items in steps.added]
-        self._splice(extents, steps.dropped, added, gap)
+        self._splice(span, extents, steps.dropped, added, gap)
 
     def _value(self, span: Span, old: Data, new: Data) -> None:
         mark = self._changes.mark()
@@ -109,13 +118,21 @@ class Flows:
             self._changes.replace(span.start, span.end, self._text(new, "\n" + indent if spread else " "))
 
     def _splice(
-        self, extents: list[tuple[int, int]], dropped: list[int], added: list[tuple[int, list[str]]], gap: str
+        self,
+        span: Span,
+        extents: list[Extent],
+        dropped: list[int],
+        added: list[tuple[int, list[str]]],
+        gap: str,
     ) -> None:
         """Take out and put in children, each with one comma."""
-        gone = set(dropped)
-        first = next((index for index in range(len(extents)) if index not in gone), None)
-        if first is None:
+        if len(dropped) == len(extents):
             raise CannotMendError
+        if self._has_comments(span, extents):
+            self._splice_lines(span, extents, dropped, added)
+            return
+        gone = set(dropped)
+        first = next(index for index in range(len(extents)) if index not in gone)
         if first:
             self._changes.replace(extents[0][0], extents[first][0], "")
         for index in dropped:
@@ -129,7 +146,38 @@ class Flows:
                 place = extents[index][1]
                 self._changes.replace(place, place, "".join("," + gap + text for text in texts))
 
-    def _gap(self, span: Span, extents: list[tuple[int, int]]) -> str:
+    def _has_comments(self, span: Span, extents: list[Extent]) -> bool:
+        """Return whether a comment stands between the children, or around them."""
+        edges = [span.start + 1, *(place for extent in extents for place in extent), span.end]
+        return any("#" in self._changes.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+    def _splice_lines(
+        self, span: Span, extents: list[Extent], dropped: list[int], added: list[tuple[int, list[str]]]
+    ) -> None:
+        """Take out and put in children that have lines of their own, each with the comments about it."""
+        changes = self._changes
+        rests = [changes.text[end : changes.line_end(end)] for _, end in extents]
+        own = all(changes.alone_on_line(start) for start, _ in extents)
+        if not own or not all(map(_REST.fullmatch, rests)) or changes.line_end(extents[-1][1]) >= span.end:
+            raise CannotMendError
+        start = extents[0][0]
+        indent = changes.text[changes.line_start(start) : start]
+        for index in dropped:
+            place, end = extents[index]
+            changes.remove_lines(changes.heading(place, len(indent)), end)
+        for index, texts in added:
+            lines = [f"{indent}{text}," for text in texts]
+            if index < 0:
+                above = changes.line_start(changes.heading(start, len(indent)))
+                changes.replace(above, above, "".join(line + changes.newline for line in lines))
+                continue
+            end = extents[index][1]
+            if not rests[index].lstrip().startswith(","):
+                changes.replace(end, end, ",")
+                lines[-1] = lines[-1].removesuffix(",")
+            changes.insert_lines(end, lines)
+
+    def _gap(self, span: Span, extents: list[Extent]) -> str:
         """Return what stands between a comma, or the opening brace, and the child that follows."""
         text = self._changes.text
         if len(extents) > 1:
@@ -138,9 +186,8 @@ class Flows:
         else:
             gap = text[span.start + 1 : extents[0][0]]
             gap = gap if "\n" in gap else " "
-        if gap.strip():
-            raise CannotMendError
-        return gap
+        # What is not blank is a comment, which is not to be repeated.
+        return gap if not gap.strip() else "\n" + gap.rpartition("\n")[2]
 
     def _name(self, name: str) -> str:
         return emit.quoted(name) if self._json else emit.scalar(name, flow=True)

@@ -57,7 +57,7 @@ class _Mender:
                 self._value(key, value, (old.get(name), new[name]))
             elif name in old:
                 following = span.pairs[place + 1 : place + 2]
-                self._drop(key, value, following[0][0] if following else None, stays=kept)
+                self._drop(key, value, following[0][0] if following else None, stays=kept, first=place == 0)
         self._add(span, known, kept, new)
 
     def _add(
@@ -71,10 +71,12 @@ class _Mender:
                 continue
             self._changes.insert_lines(known[before][1].end, emit.pair(name, value, column, self._style))
 
-    def _drop(self, key: Span, value: Span, following: Span | None, stays: list[str]) -> None:
+    def _drop(self, key: Span, value: Span, following: Span | None, *, stays: list[str], first: bool) -> None:
         end = max(key.end, value.end)
         if self._changes.alone_on_line(key.start):
-            self._changes.remove_lines(key.start, end)
+            # What stands above the first key may be about the whole mapping.
+            start = key.start if first else self._changes.heading(key.start, key.column)
+            self._changes.remove_lines(start, self._changes.tail(end, key.column))
             return
         # The key shares its line with the dash of a list: what follows moves up to it.
         if following is None or following.text not in stays:
@@ -143,16 +145,21 @@ class _Mender:
         for index in steps.dropped:
             if not self._changes.alone_on_line(dashes[index]):
                 raise CannotMendError
-            self._changes.remove_lines(dashes[index], max(dashes[index], span.items[index].end))
+            start = self._changes.heading(dashes[index], span.column)
+            self._changes.remove_lines(start, self._tail(span, dashes, index))
         for index, items in steps.added:
             lines = [line for item in items for line in emit.item(new[item], span.column, self._style)]
             if index >= 0:
-                self._changes.insert_lines(max(dashes[index], span.items[index].end), lines)
+                self._changes.insert_lines(self._tail(span, dashes, index), lines)
             elif self._changes.alone_on_line(dashes[0]):
                 start = self._changes.line_start(dashes[0])
                 self._changes.replace(start, start, "".join(line + self._changes.newline for line in lines))
             else:
                 raise CannotMendError
+
+    def _tail(self, span: Span, dashes: list[int], index: int) -> int:
+        """Return where an item ends, with the comments that are its own."""
+        return self._changes.tail(max(dashes[index], span.items[index].end), span.column)
 
     def _item(self, dash: int, span: Span, old: Data, new: Data) -> None:
         mark = self._changes.mark()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import Said, endpoint
+from commands import HEAD, Said, endpoint
 
 if TYPE_CHECKING:
     from commands import Rules
@@ -89,3 +89,22 @@ def test_a_patch_that_makes_the_resource_invalid_is_refused_with_its_place(rules
 def test_an_unreadable_patch_is_refused(rules: Rules) -> None:
     assert rules.run("patch", "hep", "eth0", "-p", "{").err.startswith("hit error: [--patch:")
     assert rules.run("patch", "hep", "eth0", "-p", "{a: 1, a: 2}").code == 1
+
+
+def test_a_rule_that_goes_takes_its_heading_along(rules: Rules) -> None:
+    head = f"{HEAD}kind: GlobalNetworkPolicy\nmetadata: {{name: p}}\nspec:\n  ingress:\n"
+    second = "  # rule 2\n  - action: Deny\n"
+    rules.put("p.yaml", head + "  # rule 1\n  - action: Allow\n" + second)
+    operation = '[{"op": "remove", "path": "/spec/ingress/0"}]'
+
+    assert rules.run("patch", "gnp", "p", "-t", "json", "-p", operation).code == 0
+    assert rules.files() == {"p.yaml": head + second}
+
+
+def test_a_commented_list_in_brackets_keeps_its_comments(rules: Rules) -> None:
+    text = f"{HEAD}kind: GlobalNetworkSet\nmetadata: {{name: s}}\nspec:\n  nets: [\n    10.0.0.0/8, # a\n    10.1.0.0/16 # b\n  ]\n"
+    rules.put("s.yaml", text)
+    operation = '[{"op": "add", "path": "/spec/nets/-", "value": "10.2.0.0/16"}]'
+
+    assert rules.run("patch", "gns", "s", "-t", "json", "-p", operation).code == 0
+    assert rules.files() == {"s.yaml": text.replace("16 # b", "16, # b\n    10.2.0.0/16")}

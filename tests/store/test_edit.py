@@ -180,11 +180,11 @@ class TestComments:
             "198.51.100.250/32\n", "198.51.100.250/32\n    - protocol: TCP\n      port: 443\n"
         )
 
-    def test_an_item_goes_with_its_lines_only(self) -> None:
+    def test_an_item_goes_with_its_lines_and_its_heading_only(self) -> None:
         result = edited(FELIX, lambda data: data["spec"]["failsafeInboundHostPorts"].pop(0))
 
         assert result == FELIX.replace(
-            "    - protocol: TCP\n      port: 22 # SSH\n      net: 198.51.100.250/32\n", ""
+            "    # The way in.\n    - protocol: TCP\n      port: 22 # SSH\n      net: 198.51.100.250/32\n", ""
         )
 
     def test_an_empty_list_is_filled_in_the_style_of_the_file(self) -> None:

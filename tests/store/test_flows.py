@@ -37,6 +37,34 @@ def test_commas_go_where_they_belong(text: str, new: Any, expected: str) -> None
     assert read_data(expected) == new
 
 
+LINES = "[\n  1, # one\n  # two\n  2,\n  3 # three\n]"
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        (LINES, [1, 2, 4], LINES.replace("3", "4", 1)),
+        (LINES, [1, 2, 3, 4, 5], LINES.replace("3 # three", "3, # three\n  4,\n  5")),
+        (LINES, [1, 9, 2, 3], LINES.replace("# one", "# one\n  9,")),
+        (LINES, [0, 1, 2, 3], LINES.replace("  1,", "  0,\n  1,")),
+        (LINES, [2, 3], LINES.replace("  1, # one\n", "")),
+        (LINES, [1, 3], LINES.replace("  # two\n  2,\n", "")),
+        (LINES, [1, 2], LINES.replace("  3 # three\n", "")),
+        ("[\n  1, # one\n]", [1, 2], "[\n  1, # one\n  2,\n]"),
+        ("[\r\n 1, # one\r\n 2\r\n]", [1, 2, 3], "[\r\n 1, # one\r\n 2,\r\n 3\r\n]"),
+        (
+            "{\n  a: 1, # one\n  b: [1]\n}",
+            {"b": [1], "c": 2},
+            '{\n  b: [1],\n  "c": 2\n}',
+        ),
+        ("[1, # one\n 2]", [1, 3], "[1, # one\n 3]"),
+    ],
+)
+def test_comments_of_what_stays_stay(text: str, new: Any, expected: str) -> None:
+    assert mended(text, new) == expected
+    assert read_data(expected) == new
+
+
 @pytest.mark.parametrize(
     ("text", "new"),
     [
@@ -46,6 +74,8 @@ def test_commas_go_where_they_belong(text: str, new: Any, expected: str) -> None
         ("{a: 1}", [1]),
         ("{a, b: 1}", {"a": 1, "b": 1}),
         ("[1, # one\n 2]", [1, 2, 3]),
+        ("[\n 1, 2, # both\n 3\n]", [1, 2]),
+        ("[\n 1, # one\n 2]", [1, 2, 3]),
         ("&x [1]", [2]),
     ],
 )

@@ -39,6 +39,29 @@ def test_only_what_differs_changes(text: str, new: Any, expected: str) -> None:
     assert mended(text, new) == expected
 
 
+RULES = (
+    "a:\n  # 1\n  - x: 1\n    # of 1\n  # 2\n  # more\n  - x: 2\n\n  # all below\n\n  # 3\n  - x: 3\n# end\n"
+)
+ONE, TWO, THREE = {"x": 1}, {"x": 2}, {"x": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        (RULES, {"a": [TWO, THREE]}, RULES.replace("  # 1\n  - x: 1\n    # of 1\n", "")),
+        (RULES, {"a": [ONE, THREE]}, RULES.replace("  # 2\n  # more\n  - x: 2\n", "")),
+        (RULES, {"a": [ONE, TWO]}, RULES.replace("  # 3\n  - x: 3\n", "")),
+        (RULES, {"a": [ONE, 7, TWO, THREE]}, RULES.replace("# of 1\n", "# of 1\n  - 7\n")),
+        (RULES, {"a": [ONE, TWO, THREE, 7]}, RULES.replace("x: 3\n", "x: 3\n  - 7\n")),
+        ("# file\n- 1\n# b\n- 2\n", [2], "# file\n# b\n- 2\n"),
+        ("a: 1\n# b\nb:\n  c: 2\n  # of c\n# d\nd: 3\n", {"a": 1, "d": 3}, "a: 1\n# d\nd: 3\n"),
+        ("x:\n  # x\n  a: 1\n  b: 2\n", {"x": {"b": 2}}, "x:\n  # x\n  b: 2\n"),
+    ],
+)
+def test_what_goes_takes_its_own_comments_along(text: str, new: Any, expected: str) -> None:
+    assert mended(text, new) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "new"),
     [("a: 1\n", {}), ("a: 1\n", [1]), ("a: 1\n", {"b": 1}), ("&x a: 1\n", {"a": 2}), ("- 1\n", [])],
