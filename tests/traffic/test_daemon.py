@@ -131,7 +131,10 @@ def test_status_lists_rules_in_the_order_of_evaluation_with_their_counts(site: S
     status = site.daemon.status()
 
     assert status["ready"]
-    assert status["endpoints"] == [{"name": "guarded-eth0", "status": "up", "interfaces": ["eth0"]}]
+    (row,) = status["endpoints"]
+    assert (
+        row | {"kind": "HostEndpoint", "name": "guarded-eth0", "status": "up", "interfaces": ["eth0"]} == row
+    )
     ingress = next(chain for chain in status["chains"] if chain["direction"] == "ingress")
     assert (ingress["rules"][0]["policy"], ingress["rules"][0]["rule"]) == ("traffic", "0")
     assert ingress["rules"][0]["packets"] == 1
