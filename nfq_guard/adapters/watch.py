@@ -19,6 +19,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nfq_guard.adapters.files import is_rule_file
+from nfq_guard.adapters.writers import may_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -196,8 +197,13 @@ class FileWatch:
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """Return the files that somebody has been writing and did not close, as far as heard."""
-        return tuple(sorted(self._path(*file) for file in self._writes.unfinished))
+        """Return the files that somebody has been writing and did not close.
+
+        The kernel is asked about those of which no close was heard: truncate(2) has none.
+        """
+        unfinished = self._writes.unfinished
+        unfinished -= {file for file in unfinished if not may_be_written(self._path(*file))}
+        return tuple(sorted(self._path(*file) for file in unfinished))
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -48,6 +48,14 @@ if TYPE_CHECKING:
 
 
 _UNKNOWN = Unparsable(UnparsableReason.UNKNOWN_INTERFACE)
+_CUT = frozenset(
+    {
+        UnparsableReason.BAD_IP_HEADER,
+        UnparsableReason.BAD_EXTENSION_HEADER,
+        UnparsableReason.TRUNCATED_TRANSPORT,
+    }
+)
+"""What a packet whose headers go on behind what was copied looks like."""
 _OF_RULES = frozenset({Reason.POLICY, Reason.PROFILE, Reason.TIER_DEFAULT, Reason.NO_MATCH})
 """Why a decision may be taught: each has a counter of its own."""
 _TELLING = frozenset({Stage.NORMAL, Stage.FORWARD})
@@ -146,18 +154,20 @@ class Verdicts:
         key = id(gate), inward, outward
         found = self._asks.get(key)
         if found is None:
+            try:
+                found = self._make(gate, inward, outward)
+            except Exception as error:  # noqa: BLE001 - as below
+                # Not kept: the next packets may be luckier.
+                return self._answerer(Place(gate), _broken(f"{type(error).__name__}: {error}"))
             if len(self._asks) >= WAYS:
                 self._asks.clear()
-            found = self._asks[key] = self._make(gate, inward, outward)
+            self._asks[key] = found
         return found
 
     def _make(self, gate: Gate, inward: int, outward: int) -> Answerer:
-        try:
-            assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
-            place = self._place(gate, inward, outward)
-            way = self._engine.way(place)
-        except Exception as error:  # noqa: BLE001 - as below
-            return self._answerer(Place(gate), _broken(error))
+        assert self._engine is not None, "a worker binds its queue after its first ruleset"  # noqa: S101
+        place = self._place(gate, inward, outward)
+        way = self._engine.way(place)
         # The kernel queues for guarded interfaces only: where nobody governs, one of us is behind the times.
         return self._answerer(place, _nobody if way is None else way.judge)
 
@@ -190,7 +200,8 @@ class Verdicts:
         The fail mode is for faults of ours. Whoever piles up headers until a port is out of sight does
         it to get past a filter (RFC 7112): that is denied in either mode.
         """
-        hidden = reason is UnparsableReason.TOO_MANY_EXTENSION_HEADERS or length >= COPY_RANGE
+        cut = reason in _CUT and length >= COPY_RANGE
+        hidden = cut or reason is UnparsableReason.TOO_MANY_EXTENSION_HEADERS
         return DENY if hidden else self._unjudged
 
     def _timed(self, ask: Ask, message: Data, at: int, end: int) -> Outcome | Unparsable:
@@ -256,9 +267,10 @@ class Verdicts:
         return REJECT if self._rejects and tells else DENY
 
 
-def _broken(error: Exception) -> Ask:
+def _broken(why: str) -> Ask:
     def ask(_message: Data, _at: int, _end: int) -> Outcome:
-        raise error
+        # A new one each time: an exception that is raised again holds on to every place it was raised at.
+        raise RuntimeError(why)
 
     return ask
 

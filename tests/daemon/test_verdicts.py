@@ -192,6 +192,25 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
     os.close(bench.descriptor)
 
 
+def test_a_large_packet_of_an_interface_that_nothing_governs_hides_nothing() -> None:
+    bench = Bench(FailMode.OPEN)
+    bench.install(ruleset(tcp(80)))
+
+    assert bench.judge(packet(80) + bytes(COPY_RANGE), OTHER) == UNJUDGED
+    os.close(bench.descriptor)
+
+
+def test_a_place_that_failed_once_is_tried_again(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+    names, bench.names = bench.names, {}
+    assert bench.judge(packet(80)) == DENY
+    assert "KeyError" in bench.faults[0]
+
+    bench.names = names
+
+    assert bench.judge(packet(80)) == ALLOW
+
+
 @pytest.mark.parametrize("mode", list(FailMode))
 def test_a_port_that_is_hidden_behind_headers_is_denied_in_either_mode(mode: FailMode) -> None:
     bench = Bench(mode)
