@@ -42,6 +42,10 @@ NOWHERE = Address("192.0.2.1", "2001:db8::1")
 """By its address it is behind outer0."""
 
 
+TCP: dict[str, object] = {"action": "Allow", "protocol": "TCP"}
+"""Apart from what a host sends of itself: listener reports of multicast."""
+
+
 def egress(name: str, on: str, *rules: dict[str, object], **spec: object) -> str:
     """Return a policy about what leaves by an interface."""
     return policy(name, on, types=["Egress"], egress=list(rules), **spec)
@@ -53,8 +57,6 @@ def everything(on: str) -> str:
     return policy(f"all-{on}", on, types=["Ingress", "Egress"], **sides)
 
 
-TCP = {"action": "Allow", "protocol": "TCP"}
-"""Apart from what a host sends of itself: listener reports of multicast."""
 DENIES, ALLOWS = TCP | {"action": "Deny"}, rule("Allow", LOCAL)
 
 
