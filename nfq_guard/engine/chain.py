@@ -182,6 +182,12 @@ class Chain:
         line = self.slices[packet.family][packet.protocol].first(self.key(packet))
         return self.rules[line].step is Step.SPARE
 
+    def unspared(self, packet: Packet) -> Match:
+        """Return what policy says of a packet, whether or not it is let by ahead of it."""
+        part, key = self.slices[packet.family][packet.protocol], self.key(packet)
+        ahead = sum(rule.step is Step.SPARE for rule in self.rules)
+        return self.walk(part, key, part.first(key, ahead))
+
     def settled(self, line: int) -> Match | None:
         """Return the outcome of every packet that a line is the first to accept, None if more lines are asked."""
         rule = self.rules[line]
@@ -191,18 +197,29 @@ class Chain:
 
     def walk(self, part: Slice, key: Key, line: int) -> Match:
         """Return the outcome of all packets of these classes: follow Pass and Log to the line that settles."""
-        counters: list[int] = []
-        logs: list[RuleRef] = []
+        met = [self.rules[number] for number in self._steps(part, key, line)]
+        counters = tuple(rule.counter for rule in met if rule.counter >= 0)
+        return Match(
+            met[-1].decision, counters, tuple(_logged(rule) for rule in met if rule.step is Step.LOG)
+        )
+
+    def path(self, packet: Packet) -> tuple[int, ...]:
+        """Return the index of each flat rule that a packet comes to and matches; the last settles."""
+        part, key = self.slices[packet.family][packet.protocol], self.key(packet)
+        return tuple(self._steps(part, key, part.first(key)))
+
+    def _steps(self, part: Slice, key: Key, line: int) -> Iterator[int]:
         while True:
+            yield line
             rule = self.rules[line]
-            if rule.counter >= 0:
-                counters.append(rule.counter)
             if rule.step in _SETTLING:
-                return Match(rule.decision, tuple(counters), tuple(logs))
-            if rule.step is Step.LOG:
-                assert rule.ref is not None, "a Log line always comes from a rule"  # noqa: S101
-                logs.append(rule.ref)
+                return
             line = part.first(key, rule.target)
+
+
+def _logged(rule: FlatRule) -> RuleRef:
+    assert rule.ref is not None, "a Log line always comes from a rule"  # noqa: S101
+    return rule.ref
 
 
 def _apart(family: int) -> frozenset[int]:

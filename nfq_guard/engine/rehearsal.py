@@ -13,7 +13,7 @@ from nfq_guard.engine.chain import Chain
 from nfq_guard.engine.decide import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from nfq_guard.engine.chain import Match
     from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
@@ -66,14 +66,4 @@ def _as_if_live(ruleset: Ruleset, note: Callable[[], None]) -> Ruleset:
         pending = {place: _Noting(pending.chain, note) for place, pending in endpoint.pending.items()}
         return replace(endpoint, chains={**endpoint.chains, **pending}, pending={})
 
-    def each(endpoints: Mapping[str, GuardedEndpoint]) -> Mapping[str, GuardedEndpoint]:
-        return {interface: live(endpoint) for interface, endpoint in endpoints.items()}
-
-    return replace(
-        ruleset,
-        governed=each(ruleset.governed),
-        expected=each(ruleset.expected),
-        wildcard=None if ruleset.wildcard is None else live(ruleset.wildcard),
-        workloads=each(ruleset.workloads),
-        staged_policies=0,
-    )
+    return replace(ruleset.with_endpoints(live), staged_policies=0)

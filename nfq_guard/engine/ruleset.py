@@ -6,14 +6,14 @@ files' contents, and travels whole (pickled) from the controller to the workers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from nfq_guard.model.flow import Side, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nfq_guard.engine.chain import Chain
     from nfq_guard.model.addresses import Net
@@ -199,6 +199,20 @@ class Ruleset:
         wildcard = () if self.wildcard is None else (self.wildcard,)
         found = (*self.by_interface.values(), *self.workloads.values(), *wildcard)
         return tuple({id(endpoint): endpoint for endpoint in found}.values())
+
+    def with_endpoints(self, change: Callable[[GuardedEndpoint], GuardedEndpoint]) -> Ruleset:
+        """Return the same ruleset with every endpoint changed, where it is: its view of another policy."""
+
+        def each(endpoints: Mapping[str, GuardedEndpoint]) -> Mapping[str, GuardedEndpoint]:
+            return {interface: change(endpoint) for interface, endpoint in endpoints.items()}
+
+        return replace(
+            self,
+            governed=each(self.governed),
+            expected=each(self.expected),
+            wildcard=None if self.wildcard is None else change(self.wildcard),
+            workloads=each(self.workloads),
+        )
 
     def is_workload(self, interface: str) -> bool:
         """Return whether an interface belongs to a workload."""
