@@ -195,11 +195,11 @@ class FileWatch:
         """Return what has been heard of rule files since `rearm`."""
         return self._writes.activity
 
-    @property
-    def unfinished(self) -> tuple[str, ...]:
+    def find_unfinished(self) -> tuple[str, ...]:
         """Return the files that somebody has been writing and did not close.
 
-        The kernel is asked about those of which no close was heard: truncate(2) has none.
+        The kernel is asked about those of which no close was heard, for truncate(2) has none; those that
+        nobody writes are forgotten.
         """
         unfinished = self._writes.unfinished
         unfinished -= {file for file in unfinished if not may_be_written(self._path(*file))}

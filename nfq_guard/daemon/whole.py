@@ -55,7 +55,7 @@ class WholeFiles:
         writing: tuple[str, ...] = ()
         for _ in range(_ATTEMPTS):
             self._hear(self._watch)
-            writing = self._watch.unfinished
+            writing = self._watch.find_unfinished()
             if writing:
                 break
             self._watch.mark()

@@ -313,7 +313,7 @@ def test_what_is_being_written_counts_until_it_is_closed(
         watched.heard()
         watched.watch.rearm()
         assert watched.activity() is Activity.WRITING
-        (name,) = watched.watch.unfinished
+        (name,) = watched.watch.find_unfinished()
         assert name.endswith(".yaml")
 
     assert watched.begun is not None
@@ -321,31 +321,31 @@ def test_what_is_being_written_counts_until_it_is_closed(
     watched.heard()
 
     assert watched.activity() is Activity.DONE
-    assert watched.watch.unfinished == ()
+    assert watched.watch.find_unfinished() == ()
 
 
 def test_nobody_waits_for_a_file_in_a_folder_that_is_gone(watched: Watched) -> None:
     watched.begun = (watched.rules / "sub" / "b.yaml").open("w")
     watched.heard()
-    assert watched.watch.unfinished == (str(watched.path("sub", "b.yaml")),)
+    assert watched.watch.find_unfinished() == (str(watched.path("sub", "b.yaml")),)
 
     (watched.rules / "sub").rename(watched.base / "away")
     watched.heard()
     watched.watch.rearm()
 
-    assert watched.watch.unfinished == ()
+    assert watched.watch.find_unfinished() == ()
 
 
 def test_nobody_waits_for_a_file_in_a_folder_that_is_removed(watched: Watched) -> None:
     folder = watched.rules / "sub"
     watched.begun = (folder / "b.yaml").open("w")
     watched.heard()
-    assert watched.watch.unfinished
+    assert watched.watch.find_unfinished()
 
     shutil.rmtree(folder)
     watched.heard()
 
-    assert watched.watch.unfinished == ()
+    assert watched.watch.find_unfinished() == ()
 
 
 def test_what_was_written_in_place_since_a_mark_is_told(watched: Watched) -> None:
@@ -371,7 +371,7 @@ def test_where_events_were_lost_nobody_knows_and_nobody_waits_for_ever(watched: 
     watched.watch._matters(-1, 0x4000, "")
 
     assert watched.activity() is Activity.UNKNOWN
-    assert not watched.watch.unfinished
+    assert not watched.watch.find_unfinished()
 
 
 @pytest.mark.parametrize(("age", "activity"), [(0, Activity.UNKNOWN), (60, Activity.DONE)])
