@@ -88,7 +88,7 @@ class Campaign:
                 warm(cell)
                 self.results.background.append(usage.busy_share(_LISTEN_SECONDS))
                 for measure in wanted:
-                    self._note(number, measure, name, count, traffic.MEASURES[measure](cell))
+                    self._note(number, measure, name, count, traffic.measure(measure, cell))
             self._tell(f"{where}: {self._summary(number, name, count)}")
         except _EXPECTED as error:
             self._fail(measure, name, count, error, where)

@@ -25,8 +25,9 @@ class Plan:
     match: str = "spread"
     flows: int = 200_000
     seconds: float = 8.0
-    seconds_connecting: float = 1.5
+    seconds_connecting: float = 0.5
     seconds_streaming: float = 1.5
+    repeats: int = 5
     chains_at_most: int = 1_000
     control_rounds: int = 3
     compile_policies: int = 10_000
@@ -50,6 +51,7 @@ HELP = {
     "seconds": "what one flood may take; a slow variant sends fewer flows",
     "seconds_connecting": "of each connect measurement",
     "seconds_streaming": "of each throughput measurement",
+    "repeats": "times that flows, connections and throughput are measured each time; the median counts",
     "chains_at_most": "policies beyond which the ruleset with a chain per policy is left out",
     "control_rounds": "rounds in which files, compiling and reloading are measured",
     "compile_policies": "policies that are compiled",
@@ -70,6 +72,7 @@ def quick(plan: Plan) -> Plan:
         plan,
         rounds=1,
         policies=(1, 100),
+        repeats=1,
         flows=30_000,
         seconds=2.0,
         seconds_connecting=0.7,
