@@ -1,0 +1,37 @@
+"""Packets in capture files, from their IP header on.
+
+Owns the reading of pcap and pcapng, by scapy, and what is in front of an IP header. Must
+never judge a packet, nor change a byte of it.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+
+class CaptureError(Exception):
+    """A capture file cannot be read, or has no such packet; says what was found."""
+
+
+def read_packet(path: str, number: int) -> bytes:
+    """Return packet `number`, from 1, of a capture; CaptureError if there is none, or none of IP."""
+    # A second to import, for the few who have a capture.
+    from scapy.error import Scapy_Exception  # noqa: PLC0415
+    from scapy.layers.inet import IP  # noqa: PLC0415
+    from scapy.layers.inet6 import IPv6  # noqa: PLC0415
+    from scapy.utils import PcapReader  # noqa: PLC0415
+
+    try:
+        # Opened here: what scapy opens and does not like, it leaves open.
+        with open(path, "rb") as stream, PcapReader(stream) as reader:  # noqa: PTH123 - text in, text out
+            packet = next(islice(reader, number - 1, None), None)
+    except (Scapy_Exception, EOFError) as error:
+        raise CaptureError(f"{path}: no pcap or pcapng file: {error}") from error
+    except OSError as error:
+        raise CaptureError(f"{path}: {error.strerror or error}") from error
+    if packet is None:
+        raise CaptureError(f"{path}: it has fewer than {number} packets")
+    for layer in (IP, IPv6):
+        if packet.haslayer(layer):
+            return bytes(packet.getlayer(layer).original)
+    raise CaptureError(f"{path}: packet {number} is neither IPv4 nor IPv6: {packet.summary()}")
