@@ -19,18 +19,19 @@ MAY_IMPORT = {
     "engine": {"model", "packet"},
     "resources": {"model", "selector", "engine"},
     "compile": {"model", "selector", "resources", "engine"},
+    "explain": {"model", "selector", "resources", "compile", "engine"},
     "store": {"model", "resources"},
     "kernel": {"model", "engine"},
     "adapters": {"model", "selector", "resources", "store", "packet", "engine", "kernel"},
     "daemon": {"model", "selector", "resources", "compile", "packet", "engine", "kernel", "adapters"},
     "cli": {
         *("model", "selector", "resources", "compile", "store", "packet", "engine", "kernel"),
-        *("adapters", "daemon"),
+        *("explain", "adapters", "daemon"),
     },
 }
 """Part of nfq_guard -> parts it may import, besides itself. `__version__` is everybody's."""
 
-PURE = ("model", "selector", "packet", "engine", "resources", "compile", "store", "kernel")
+PURE = ("model", "selector", "packet", "engine", "resources", "compile", "explain", "store", "kernel")
 OUTSIDE = {
     *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select"),
     *("selectors", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from nfq_guard.cli.explain import Explainer
 from nfq_guard.cli.flows import parse_flow, verdict_object
 from nfq_guard.cli.lines import read_lines, write_line, write_text
 from nfq_guard.cli.main import Exit
@@ -18,6 +17,7 @@ from nfq_guard.cli.options import (
     load_inventory,
     rules_option,
 )
+from nfq_guard.cli.sentences import Sentences
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.engine import Rehearsal, decide
 
@@ -77,18 +77,18 @@ def command(
     inventory = load_inventory(rules or settings.rules)
     ruleset = compile_inventory(inventory, facts, settings).ruleset
     rehearsal = Rehearsal(ruleset) if staged else None
-    explainer = None if output is Format.JSON else Explainer(inventory, ruleset)
+    sentences = None if output is Format.JSON else Sentences(inventory, ruleset)
     good = True
     for line in read_lines(flows):
         flow = _flow(line)
         good = good and not isinstance(flow, str)
-        if explainer is None:
+        if sentences is None:
             write_line(_answer(ruleset, rehearsal, line, flow))
         elif isinstance(flow, str):
-            write_text(explainer.error(line.number, flow))
+            write_text(sentences.error(line.number, flow))
         else:
             would = None if rehearsal is None else rehearsal.decide(flow)
-            write_text(explainer.sentence(flow, decide(ruleset, flow), would))
+            write_text(sentences.sentence(flow, decide(ruleset, flow), would))
     ctx.exit(Exit.GOOD if good else Exit.NO)
 
 

@@ -1,83 +1,197 @@
-"""Decisions as lines for people.
-
-Owns the columns of `nfq-guard decide --format text`, and the words for why a packet is
-nobody's. Must never decide anything.
-"""
+"""`nfq-guard explain`: why a flow gets its verdict, rule by rule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, BinaryIO
 
-from nfq_guard.engine.ruleset import HostAction
-from nfq_guard.model.decision import Reason, Verdict
+import click
+
+from nfq_guard.adapters.captures import CaptureError, read_packet
+from nfq_guard.cli.explained import object_of, packet_text, survey_text, text_of
+from nfq_guard.cli.flows import parse_observed
+from nfq_guard.cli.lines import read_lines, write_line, write_text
+from nfq_guard.cli.main import CommandFailedError, Exit
+from nfq_guard.cli.options import (
+    Format,
+    compile_inventory,
+    facts_option,
+    format_option,
+    load_inventory,
+    rules_option,
+)
+from nfq_guard.cli.questions import Question, captured_question, parse_question
+from nfq_guard.cli.sentences import Sentences
+from nfq_guard.cli.settings import resolve_settings, settings_options
+from nfq_guard.explain import Explainer
+from nfq_guard.explain.survey import TooOpenError, survey
+from nfq_guard.model.decision import Verdict
+from nfq_guard.model.printable import printable
+from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.model.decision import Decision
-    from nfq_guard.model.flow import Flow
-    from nfq_guard.resources import Inventory
-
-_VERDICT, _REASON = 5, max(map(len, Reason))
-_NAMED = 5
-"""Nodes or interfaces named: enough to see a slip of the pen."""
+    from nfq_guard.explain.survey import Survey
 
 
-class Explainer:
-    """Writes decisions about one host, in columns that are known ahead of the first."""
+@click.command(
+    "explain",
+    epilog="""\b
+A flow, typed:
+  in INTERFACE PROTOCOL SOURCE DESTINATION
+  out INTERFACE PROTOCOL SOURCE DESTINATION
+  forward IN-INTERFACE OUT-INTERFACE PROTOCOL SOURCE DESTINATION
+Each end is ADDRESS, ADDRESS:PORT, [IPV6]:PORT or any. Behind them may
+stand: type N, code N (ICMP), state STATE, before ADDRESS:PORT (the
+destination ahead of DNAT).
 
-    def __init__(self, inventory: Inventory, ruleset: Ruleset) -> None:
-        """Speak of these endpoints."""
-        endpoints = [item.value for item in inventory.host_endpoints]
-        mine = [endpoint for endpoint in endpoints if endpoint.spec.node == ruleset.node]
-        self._node = ruleset.node
-        self._to_host = ruleset.endpoint_to_host
-        self._width = max((len(endpoint.metadata.name) for endpoint in mine), default=0)
-        self._governed = sorted({*ruleset.governed, *ruleset.expected}) if mine else []
-        self._nodes = [] if mine else sorted({endpoint.spec.node for endpoint in endpoints})
+\b
+Examples:
+  nfq-guard explain in eth0 tcp 203.0.113.9:40000 10.0.0.1:443
+  nfq-guard explain out eth0 udp 10.0.0.1 192.0.2.53:53
+  nfq-guard explain in eth0 icmp any 10.0.0.1 type 8
+  nfq-guard explain --flows flows.jsonl --format json
+  nfq-guard explain --pcap dump.pcapng --packet 7 in eth0""",
+)
+@rules_option()
+@facts_option()
+@settings_options("node", "allow_neighbor_discovery")
+@format_option(Format.TEXT)
+@click.option(
+    "--flows",
+    type=click.File("rb"),
+    metavar="FLOWS.jsonl|-",
+    help="Explain flows in JSON, one a line, as `decide` takes them and the verdict stream has them.",
+)
+@click.option(
+    "--pcap",
+    type=click.Path(),
+    default="",
+    metavar="FILE",
+    help="Explain a packet of a capture; FLOW says direction and interfaces only.",
+)
+@click.option(
+    "--packet", "number", type=click.IntRange(1), default=1, help="Which packet of the capture, from 1."
+)
+@click.option("--all", "everything", is_flag=True, help="Show every rule and policy, however many.")
+@click.argument("question", nargs=-1, metavar="[FLOW]")
+@click.pass_context
+def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click has it
+    ctx: click.Context,
+    /,
+    rules: tuple[str, ...],
+    facts: tuple[str, str] | None,
+    config: str | None,
+    output: Format,
+    flows: BinaryIO | None,
+    pcap: str,
+    number: int,
+    question: tuple[str, ...],
+    *,
+    everything: bool,
+    **flags: object,
+) -> None:
+    """Say why a flow is allowed or denied: which rule decided, and why no other did.
 
-    def sentence(self, flow: Flow, decision: Decision, would: Decision | None = None) -> str:
-        """Return a decision as one line, disposition first; `would`: that of staged policies."""
-        head = f"{decision.verdict:<{_VERDICT}}  {decision.reason:<{_REASON}}"
-        if decision.reason is Reason.UNMANAGED:
-            said = f"{head}  {self._nobodys(flow)}"
+    The causes come first, then every stage, tier, policy and rule that was asked, in the
+    order in which they are asked, each with what ruled it out. Ports, addresses and ICMP
+    types may be left out, or be `any`: then it says what the verdict depends on.
+
+    The exit code is 1 for a flow that is denied, as for one that cannot be read.
+    """
+    if (flows is None) is (not question) or (pcap and flows is not None):
+        raise click.UsageError(
+            "give one flow in words, or --flows; with --pcap, direction and interfaces in words"
+        )
+    settings = resolve_settings(config, flags).settings
+    inventory = load_inventory(rules or settings.rules)
+    ruleset = compile_inventory(inventory, facts, settings).ruleset
+    explaining = _Explaining(ruleset, Explainer(inventory, ruleset), Sentences(inventory, ruleset))
+    good = True
+    for line, asked in _questions(flows, question, (pcap, number)):
+        if isinstance(asked, str):
+            good = False
+            if output is Format.JSON:
+                write_line({"error": asked, "line": line})
+            else:
+                write_text(f"error  line {line}: {asked}")
+            continue
+        if output is Format.JSON:
+            document, allowed = explaining.document(asked)
+            write_line(document)
         else:
-            said = f"{head}  {decision.endpoint or '':<{self._width}}  {self._step(decision)}".rstrip()
-        return said if would is None else f"{said}; {self._rehearsed(would)}"
-
-    def error(self, line: int, message: str) -> str:
-        """Return what is wrong with a line, in the columns of decisions."""
-        return f"error  line {line}: {message}"
-
-    def _nobodys(self, flow: Flow) -> str:
-        names = [name for name in (flow.in_interface, flow.out_interface) if name]
-        interfaces = f"interface{'s' if len(names) > 1 else ''} {' or '.join(names)}"
-        said = f"no endpoint for {interfaces} of node {self._node}"
-        if self._governed:
-            return f"{said}; its endpoints govern {_list(self._governed)}"
-        if self._nodes:
-            return f"{said}; endpoints are for node{'s' if len(self._nodes) > 1 else ''} {_list(self._nodes)}"
-        return said
-
-    def _step(self, decision: Decision) -> str:
-        """Return the step that decided, where there is more to say than its reason."""
-        if decision.reason is Reason.ENDPOINT_TO_HOST:
-            return self._action(decision)
-        rule = decision.rule
-        if rule is None:
-            return "" if decision.tier is None else f"end of tier {decision.tier}"
-        tier = f"tier {rule.tier}, " if rule.tier else ""
-        return f"{tier}{rule.kind}({rule.name}) {rule.side} rule {rule.rule} at {rule.file}:{rule.line}"
-
-    def _action(self, decision: Decision) -> str:
-        setting = f"defaultEndpointToHostAction {self._to_host}"
-        if decision.verdict is Verdict.ALLOW and self._to_host is HostAction.DROP:
-            return f"ICMPv6 that the link needs, whatever {setting} says"
-        return setting
-
-    def _rehearsed(self, would: Decision) -> str:
-        return f"staged: would {would.verdict}, {self._step(would) or would.reason}"
+            lines, allowed = explaining.text(asked, everything=everything)
+            for text in lines:
+                write_text(text)
+        good = good and allowed
+    ctx.exit(Exit.GOOD if good else Exit.NO)
 
 
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _questions(
+    flows: BinaryIO | None, words: tuple[str, ...], captured: tuple[str, int]
+) -> Iterator[tuple[int, Question | str]]:
+    if flows is None:
+        try:
+            yield 1, _captured(words, *captured) if captured[0] else parse_question(words)
+        except ValueError as error:
+            raise click.UsageError(printable(str(error))) from error
+        return
+    for line in read_lines(flows):
+        try:
+            yield line.number, line.error or Question(parse_observed(line.document))
+        except ValueError as error:
+            yield line.number, str(error)
+
+
+def _captured(words: tuple[str, ...], path: str, number: int) -> Question:
+    try:
+        packet = parse(read_packet(path, number))
+    except CaptureError as error:
+        raise CommandFailedError(printable(str(error))) from error
+    if isinstance(packet, Unparsable):
+        raise CommandFailedError(
+            printable(
+                f"{path}: packet {number} cannot be judged: {packet.reason}; the guard denies it, or lets it by in fail mode open"
+            )
+        )
+    return captured_question(words, packet)
+
+
+class _Explaining:
+    """Explains under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, explainer: Explainer, sentences: Sentences) -> None:
+        self._ruleset = ruleset
+        self._explainer = explainer
+        self._sentences = sentences
+
+    def _surveyed(self, asked: Question) -> tuple[Question, Survey | None]:
+        """Return a question about one packet: of those that may be meant, the first that is denied."""
+        if not asked.open:
+            return asked, None
+        try:
+            found = survey(self._ruleset, asked.flow, asked.open)
+        except TooOpenError as error:
+            raise click.UsageError(str(error)) from error
+        groups = sorted(found.groups, key=lambda group: group.decision.verdict is not Verdict.DENY)
+        return Question(groups[0].example, asked.open), found
+
+    def document(self, asked: Question) -> tuple[dict[str, object], bool]:
+        """Return the JSON object, and whether the flow is allowed."""
+        asked, found = self._surveyed(asked)
+        explanation = self._explainer.explain(asked.flow)
+        allowed = explanation.decision.verdict is Verdict.ALLOW
+        return json.loads(json.dumps(object_of(explanation, found, asked.open))), allowed
+
+    def text(self, asked: Question, *, everything: bool) -> tuple[list[str], bool]:
+        """Return the lines, and whether the flow is allowed."""
+        asked, found = self._surveyed(asked)
+        explanation = self._explainer.explain(asked.flow)
+        head = [] if found is None else list(survey_text(found, asked.open))
+        if found is not None:
+            head += ["", f"for example {packet_text(asked.flow.packet)}:"]
+        sentence = self._sentences.sentence(asked.flow, explanation.decision)
+        lines = [*head, *text_of(explanation, sentence, everything=everything)]
+        return lines, explanation.decision.verdict is Verdict.ALLOW

@@ -87,6 +87,18 @@ def parse_flow(document: object) -> Flow:
     )
 
 
+def parse_observed(document: object) -> Flow:
+    """Return the flow of a line of the verdict stream, or of a plain flow; ValueError as from `parse_flow`.
+
+    A verdict has the keys of its packet beside its own, which are left aside here.
+    """
+    if isinstance(document, dict) and "verdict" in document:
+        if document.get("src") is None:
+            raise ValueError("the verdict is about no packet that could be read, or about several")
+        document = {key: value for key, value in document.items() if key in KEYS}
+    return parse_flow(document)
+
+
 def _packet(given: Mapping[str, Any]) -> tuple[Packet, int]:
     protocol = _protocol(given)
     family, src = _address(given, "src")

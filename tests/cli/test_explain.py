@@ -1,144 +1,143 @@
-"""Decisions in words: aligned, and with the reason why a packet is nobody's."""
+"""The command that says why."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from policy import facts_of, flow_of, host_endpoint, inventory_of, policy, resource
+from click.testing import CliRunner, Result
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import ARP, Ether
+from scapy.utils import PcapWriter
 
-from nfq_guard.cli.explain import Explainer
-from nfq_guard.compile import compile_ruleset
-from nfq_guard.engine import Rehearsal, decide
-from nfq_guard.model.flow import ABSENT
+from nfq_guard.cli.main import Exit, cli
 
-FACTS = {"node": "host-a", "interfaces": {"eth0": ["10.0.0.1"], "eth1": ["10.1.0.1"], "a-long-one": []}}
-WEB = policy(
-    "web",
-    ingress=[{"action": "Allow", "protocol": "TCP", "destination": {"ports": [80]}}],
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: host-eth0}
+spec: {node: host, interfaceName: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+spec:
+  ingress:
+    - {action: Allow, protocol: TCP, destination: {ports: [443]}}
+"""
+FACTS = {"node": "host", "interfaces": {"eth0": ["10.0.0.1"]}}
+GOOD = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443"
+BAD = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:80"
+FLOW = {"direction": "in", "in_interface": "eth0", "protocol": "TCP", "src": "203.0.113.9", "dst": "10.0.0.1"}
 
 
-def said(*resources: dict[str, Any], **flow: Any) -> str:
-    """Return the sentence about a packet to the host."""
-    asked = flow_of(
-        {
-            "direction": "in",
-            "in_interface": "eth0",
-            "protocol": 6,
-            "src": "10.9.0.1",
-            "dst": "10.0.0.1",
-            "dport": 80,
-            **flow,
-        }
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "web.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def explain(*words: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(
+        cli, ["explain", "--rules", "rules", "--facts", "facts.json", *words], input=stdin
     )
-    inventory = inventory_of(*resources)
-    ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
-    would = Rehearsal(ruleset).decide(asked)
-    return Explainer(inventory, ruleset).sentence(asked, decide(ruleset, asked), would)
 
 
-def test_columns_stand_below_each_other_whatever_decided() -> None:
-    both = (
-        host_endpoint("a"),
-        host_endpoint("longer", interfaceName="eth1"),
-        host_endpoint("of-another-node", node="b"),
-        WEB,
+@pytest.mark.usefixtures("folder")
+def test_the_exit_code_says_what_happens_to_the_flow() -> None:
+    good, bad = explain(GOOD), explain(*BAD.split())
+
+    assert (good.exit_code, bad.exit_code) == (Exit.GOOD, Exit.NO)
+    assert good.stdout.startswith(
+        "allow  policy              host-eth0  tier default, GlobalNetworkPolicy(web)"
+    )
+    assert bad.stdout.splitlines()[0] == "deny   tier-default        host-eth0  end of tier default"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_field_left_open_is_looked_into() -> None:
+    found = explain("in eth0 tcp 203.0.113.9 10.0.0.1")
+
+    lines = found.stdout.splitlines()
+    assert lines[0] == "destination port and source port left open: it depends on the destination port"
+    assert "  allow  GlobalNetworkPolicy(web) rule 0: dport 443" in lines
+    assert any(line.startswith("for example TCP") for line in lines)
+    assert found.exit_code == Exit.NO
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_has_what_the_verdict_depends_on() -> None:
+    document = json.loads(explain("in eth0 tcp 203.0.113.9 10.0.0.1", "--format", "json").stdout)
+
+    assert document["open"]["fields"] == ["dport", "sport"]
+    assert document["open"]["matters"] == ["dport"]
+    assert {"allow", "deny"} == {group["verdict"] for group in document["open"]["groups"]}
+    assert ["443"] in [group["values"]["dport"] for group in document["open"]["groups"]]
+
+
+@pytest.mark.usefixtures("folder")
+def test_flows_in_json_are_explained_in_turn_and_bad_ones_are_named() -> None:
+    flows: list[Any] = [FLOW | {"dport": 443}, {"direction": "in"}, FLOW | {"dport": 80}]
+    lines = "".join(json.dumps(flow) + "\n" for flow in flows)
+
+    text, documents = (
+        explain("--flows", "-", stdin=lines),
+        explain("--flows", "-", "--format", "json", stdin=lines),
     )
 
-    assert [
-        said(*both),
-        said(*both, dport=81, in_interface="eth1"),
-        said(*both, dport=22),
-    ] == [
-        "allow  policy              a       tier default, GlobalNetworkPolicy(web) ingress rule 0 at test.json:1",
-        "deny   tier-default        longer  end of tier default",
-        "allow  failsafe            a",
+    assert [line[:5] for line in text.stdout.splitlines() if line[:5] in {"allow", "deny ", "error"}] == [
+        "allow",
+        "error",
+        "deny ",
     ]
+    verdicts = [json.loads(line).get("verdict") for line in documents.stdout.splitlines()]
+    assert (verdicts, documents.exit_code) == (["allow", None, "deny"], Exit.NO)
 
 
-NOBODYS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
-    "no endpoint at all": ([], {}, "no endpoint for interface eth0 of node host-a"),
-    "endpoints of another node": (
-        [host_endpoint(node="worker-1")],
-        {},
-        "no endpoint for interface eth0 of node host-a; endpoints are for node worker-1",
-    ),
-    "endpoints of many other nodes": (
-        [host_endpoint(f"e{number}", node=f"w{number}") for number in range(7)],
-        {},
-        "no endpoint for interface eth0 of node host-a; endpoints are for nodes w0, w1, w2, w3, w4 and 2 more",
-    ),
-    "endpoints of other interfaces, there or not": (
-        [host_endpoint("a", interfaceName="eth1"), host_endpoint("b", interfaceName="eth9")],
-        {},
-        "no endpoint for interface eth0 of node host-a; its endpoints govern eth1, eth9",
-    ),
-    "an address that is not there": (
-        [host_endpoint(expectedIPs=["192.0.2.1"])],
-        {},
-        "no endpoint for interface eth0 of node host-a",
-    ),
-}
+def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:
+    with PcapWriter(str(folder / "dump.pcap")) as writer:
+        writer.write(Ether() / ARP())
+        writer.write(Ether() / IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=1, dport=443))
+
+    good, other, absent = (
+        explain("--pcap", "dump.pcap", "--packet", number, "in", "eth0") for number in ("2", "1", "3")
+    )
+
+    assert good.exit_code == Exit.GOOD
+    assert "TCP 203.0.113.9:1 > 10.0.0.1:443" in good.stdout
+    assert (other.exit_code, absent.exit_code) == (Exit.FAILED, Exit.FAILED)
+    assert "neither IPv4 nor IPv6" in other.stderr
+    assert "fewer than 3 packets" in absent.stderr
 
 
-@pytest.mark.parametrize("case", NOBODYS)
-def test_why_a_packet_is_nobodys(case: str) -> None:
-    resources, flow, why = NOBODYS[case]
+def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None:
+    with PcapWriter(str(folder / "dump.pcap")) as writer:
+        writer.write(Ether() / IP(src="203.0.113.9", dst="10.0.0.1", proto=6) / b"short")
 
-    assert said(*resources, **flow) == f"allow  unmanaged           {why}"
+    found = explain("--pcap", "dump.pcap", "in", "eth0")
 
-
-STAGED = {**policy("try", order=1, ingress=[{"action": "Deny"}]), "kind": "StagedGlobalNetworkPolicy"}
-EMPTY = {**policy("try", types=["Ingress"]), "kind": "StagedGlobalNetworkPolicy"}
-EVERYTHING = host_endpoint("a", profiles=["projectcalico-default-allow"])
-WOULD: dict[str, tuple[list[dict[str, Any]], str]] = {
-    "a staged rule": (
-        [host_endpoint("a"), WEB, STAGED],
-        (
-            "allow  policy              a  tier default, GlobalNetworkPolicy(web) ingress rule 0 at test.json:1; "
-            "staged: would deny, tier default, StagedGlobalNetworkPolicy(try) ingress rule 0 at test.json:1"
-        ),
-    ),
-    "the end of a tier": (
-        [EVERYTHING, EMPTY],
-        (
-            "allow  profile             a  Profile(projectcalico-default-allow) ingress rule 0 at built-in:0; "
-            "staged: would deny, end of tier default"
-        ),
-    ),
-    "a step with nothing to say but its reason": (
-        [host_endpoint("a"), {**EMPTY, "spec": {"ingress": [{"action": "Pass"}]}}],
-        "deny   no-match            a; staged: would deny, no-match",
-    ),
-}
+    assert found.exit_code == Exit.FAILED
+    assert "cannot be judged: truncated-transport" in found.stderr
 
 
-@pytest.mark.parametrize("case", WOULD)
-def test_what_staged_policies_would_do_stands_behind_what_is_decided(case: str) -> None:
-    resources, expected = WOULD[case]
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "give one flow in words, or --flows"),
+        ((GOOD, "--flows", "-"), "give one flow in words, or --flows"),
+        (("in eth0 tcp 10.0.0.9",), "destination is missing"),
+    ],
+)
+def test_wrong_usage_is_named(words: tuple[str, ...], said: str) -> None:
+    found = explain(*words)
 
-    assert said(*resources) == expected
-
-
-def felix(action: str) -> dict[str, Any]:
-    return resource("FelixConfiguration", "default", defaultEndpointToHostAction=action)
-
-
-REPORT = {"protocol": 58, "src": "fe80::2", "dst": "ff02::16", "icmp_type": 131, "dport": ABSENT}
-TO_HOST: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
-    "the default": ([], {}, "deny   endpoint-to-host      defaultEndpointToHostAction Drop"),
-    "a setting": ([felix("Accept")], {}, "allow  endpoint-to-host      defaultEndpointToHostAction Accept"),
-    "a listener report": (
-        [],
-        REPORT,
-        "allow  endpoint-to-host      ICMPv6 that the link needs, whatever defaultEndpointToHostAction Drop says",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", TO_HOST)
-def test_the_setting_that_decides_for_workloads_is_named_with_its_value(case: str) -> None:
-    resources, flow, expected = TO_HOST[case]
-
-    assert said(*resources, **{"in_interface": "cali1", **flow}) == expected
+    assert found.exit_code == Exit.USAGE
+    assert said in found.stderr.replace("\n", " ")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfq_guard.cli.flows import KEYS, parse_flow, verdict_object
+from nfq_guard.cli.flows import KEYS, parse_flow, parse_observed, verdict_object
 from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
 from nfq_guard.model.flow import ABSENT, CtState, Direction, Flow, Packet, Side, Stage
@@ -164,6 +164,24 @@ def test_any_json_is_a_flow_or_a_value_error(document: Any) -> None:
         assert str(error)  # noqa: PT017 - both ends are fine, anything else is not
     else:
         assert isinstance(flow, Flow)
+
+
+def test_a_line_of_the_verdict_stream_has_a_flow_among_its_keys() -> None:
+    said = {
+        "time": "…",
+        "verdict": "deny",
+        "stage": "normal",
+        "side": "ingress",
+        "rule": 0,
+        "icmp_type": None,
+    }
+
+    assert parse_observed(SSH | said) == parse_observed(SSH) == parse_flow(SSH)
+
+
+def test_a_verdict_about_nothing_that_could_be_read_is_no_flow() -> None:
+    with pytest.raises(ValueError, match="about no packet"):
+        parse_observed({"verdict": "deny", "direction": "in", "src": None})
 
 
 def test_a_verdict_by_a_rule_names_the_rule() -> None:

@@ -1,0 +1,195 @@
+"""What made a verdict, in sentences: the decisive step, and what a reader may not expect of it.
+
+Owns which of all that is known is said first. Must never say what the steps do not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nfq_guard.explain.steps import Absence, Field, Outcome
+from nfq_guard.model.decision import Action, Reason, Verdict
+from nfq_guard.model.flow import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nfq_guard.explain.steps import Bystander, Miss, PolicyStep, RuleStep, StageStep, TierStep
+    from nfq_guard.model.decision import Decision
+
+_NAMED = 3
+"""Rules or policies named at a time: those nearest to the verdict that was expected."""
+_SHADOWED = {Verdict.DENY: Action.ALLOW, Verdict.ALLOW: Action.DENY}
+"""What would have said the opposite."""
+_UNDECIDED = frozenset({Reason.TIER_DEFAULT, Reason.NO_MATCH})
+
+
+def causes(
+    decision: Decision, steps: Sequence[StageStep], bystanders: Sequence[Bystander], interface: str
+) -> Iterator[str]:
+    """Yield sentences about a verdict, the most telling first. `interface`: the one whose policy decided."""
+    step = next((step for step in reversed(steps) if step.decision == decision), None)
+    if step is not None:
+        yield from _of_step(decision, step, interface)
+    yield from _absent(decision, bystanders)
+
+
+def _of_step(decision: Decision, step: StageStep, interface: str) -> Iterator[str]:
+    if decision.reason in _UNDECIDED:
+        yield from _only_logged(step)
+        yield from _without_rules(step)
+        yield from near_misses(step)
+        yield from _wildcard(step, interface)
+    if decision.reason is Reason.FAILSAFE:
+        yield from _failsafe(step)
+    if decision.rule is not None:
+        yield from _comes_later(decision, step)
+
+
+def _failsafe(step: StageStep) -> Iterator[str]:
+    setting = "failsafeInboundHostPorts" if step.side is Side.INGRESS else "failsafeOutboundHostPorts"
+    yield (
+        f"failsafe ports ({setting} of the FelixConfiguration) are accepted ahead of every policy, so that nobody "
+        "locks himself out: no policy can deny them, only that setting"
+    )
+    would = step.unspared
+    if would is not None and would.verdict is Verdict.DENY:
+        rule = would.rule
+        who = f"the end of tier {would.tier}" if would.tier else "the default"
+        if rule is not None:
+            who = f"{rule.kind}({rule.full_name}) rule {rule.rule} ({rule.file}:{rule.line})"
+        yield f"{who} would deny it, and is not asked"
+
+
+def _only_logged(step: StageStep) -> Iterator[str]:
+    for policy, rule in _rules(step):
+        if rule.outcome is Outcome.LOGGED:
+            yield (
+                f"{policy.title} matched, but by a Log rule ({_at(rule)}): Log writes a line and decides nothing"
+            )
+
+
+def _without_rules(step: StageStep) -> Iterator[str]:
+    for tier in step.tiers:
+        for policy in tier.policies:
+            if not policy.rules and tier.end is Outcome.DECIDED:
+                where = policy.title.position
+                yield (
+                    f"{policy.title} applies to {step.side} and has no {step.side} rules ({where.file}:{where.line}): "
+                    f"that puts {step.side} under the default action of tier {tier.name}, {tier.default_action}"
+                )
+
+
+def near_misses(step: StageStep) -> Iterator[str]:
+    """Yield the Allow rules that one field alone keeps from allowing."""
+    near = [
+        (policy, rule)
+        for policy, rule in _rules(step)
+        if rule.action is Action.ALLOW and rule.outcome is Outcome.RULED_OUT and rule.nearly
+    ]
+    # Another port or address is nearer than another protocol.
+    near.sort(key=lambda one: one[1].misses[0].field is Field.PROTOCOL)
+    for policy, rule in near[:_NAMED]:
+        yield f"{policy.title} rule {rule.rule} ({_at(rule)}) would allow it, but for {told(rule.misses)}"
+    if len(near) > _NAMED:
+        yield f"{len(near) - _NAMED} more Allow rules are ruled out by one field each"
+
+
+def told(misses: Sequence[Miss]) -> str:
+    """Return what a packet misses of a rule, in words."""
+    return "; ".join(_miss(miss) for miss in misses)
+
+
+def _miss(miss: Miss) -> str:
+    notes = f" ({'; '.join(miss.notes)})" if miss.notes else ""
+    return f"{miss.path}: found {miss.found}, wanted {miss.wanted}{notes}"
+
+
+def _wildcard(step: StageStep, interface: str) -> Iterator[str]:
+    # Whoever puts an endpoint on all interfaces seldom means loopback, which Calico takes in too.
+    if interface == "lo":
+        yield (
+            f'{step.endpoint} governs lo, the host\'s talk with itself, too: interfaceName "*" takes in every '
+            "interface, loopback included, and Calico does the same"
+        )
+
+
+def _comes_later(decision: Decision, step: StageStep) -> Iterator[str]:
+    """Yield a rule that would have said the opposite, had it been asked first."""
+    wanted = _SHADOWED[decision.verdict]
+    assert decision.rule is not None, "asked for rules only"  # noqa: S101
+    ahead = decision.rule.tier
+    for tier in step.tiers:
+        for policy in tier.policies:
+            for rule in policy.rules:
+                if rule.outcome is not Outcome.NOT_REACHED or not rule.accepts or rule.action is not wanted:
+                    continue
+                yield (
+                    f"{policy.title} rule {rule.rule} ({_at(rule)}) would {_verb(wanted)} it, but comes later: "
+                    + _order(step, ahead, decision, tier, policy)
+                )
+                return
+
+
+def _order(step: StageStep, ahead: str | None, decision: Decision, tier: TierStep, policy: PolicyStep) -> str:
+    before = next((one for one in step.tiers if one.name == ahead), None)
+    if before is not None and before.name != tier.name:
+        return f"tier {before.name} (order {_number(before.order)}) is asked ahead of tier {tier.name} (order {_number(tier.order)})"
+    assert decision.rule is not None, "as above"  # noqa: S101
+    if decision.rule.name == policy.title.name:
+        return f"in one policy the first rule that matches decides, and rule {decision.rule.rule} stands ahead of it"
+    first = next(
+        (
+            one
+            for one in tier.policies
+            if (one.title.kind, one.title.name) == (decision.rule.kind, decision.rule.name)
+        ),
+        None,
+    )
+    order = "" if first is None else f" (order {_number(first.order)})"
+    return f"{decision.rule.kind}({decision.rule.full_name}){order} is asked ahead of it (order {_number(policy.order)})"
+
+
+def _number(order: float | None) -> str:
+    return "none, which is last" if order is None else f"{order:.12g}"
+
+
+def _absent(decision: Decision, bystanders: Sequence[Bystander]) -> Iterator[str]:
+    """Yield the policies that would have said the opposite, and were not asked."""
+    wanted = Verdict.ALLOW if decision.verdict is Verdict.DENY else Verdict.DENY
+    absent = sorted(
+        (one for one in bystanders if one.would is wanted and one.absence is not Absence.STAGED),
+        key=lambda one: _LIKELY[one.absence],
+    )
+    for one in absent[:_NAMED]:
+        yield f"{one.title} rule {one.rule} would {wanted} it, but is not asked: {one.why}"
+    if len(absent) > _NAMED:
+        yield f"{len(absent) - _NAMED} more policies would {wanted} it and are not asked"
+
+
+_LIKELY = {
+    Absence.DIRECTION: 0,
+    Absence.STAGE: 1,
+    Absence.SELECTOR: 2,
+    Absence.NAMESPACE: 3,
+    Absence.STAGED: 4,
+}
+"""The nearer to being asked, the likelier it was meant to be."""
+
+
+def _rules(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:
+    for tier in step.tiers:
+        for policy in tier.policies:
+            for rule in policy.rules:
+                yield policy, rule
+    for profile in step.profiles:
+        for rule in profile.rules:
+            yield profile, rule
+
+
+def _at(rule: RuleStep) -> str:
+    return f"{rule.position.file}:{rule.position.line}"
+
+
+def _verb(action: Action) -> str:
+    return str(action).lower()

@@ -1,0 +1,171 @@
+"""What an explanation consists of.
+
+Owns the shape that text, JSON and whoever else shows explanations share. Values only.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from nfq_guard.model.decision import Action, Decision, Reason, Verdict
+    from nfq_guard.model.flow import Flow, Packet, Side, Stage
+    from nfq_guard.model.problem import Position
+
+
+class Field(StrEnum):
+    """What of a packet a rule may be at odds with."""
+
+    FAMILY = "family"
+    PROTOCOL = "protocol"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    SOURCE_PORT = "source-port"
+    DESTINATION_PORT = "destination-port"
+    ICMP = "icmp"
+
+
+_PORTED = frozenset({"TCP", "UDP", "SCTP", "UDPLite"})
+
+
+class Outcome(StrEnum):
+    """What became of a rule, or of the end of a tier."""
+
+    DECIDED = "decided"
+    PASSED = "passed"
+    """It matched, and sent the packet behind its tier or profile."""
+    LOGGED = "logged"
+    """It matched, and the next rule was asked."""
+    RULED_OUT = "ruled-out"
+    """It was asked and did not match."""
+    SKIPPED = "skipped"
+    """A Pass ahead of it in its tier led past it."""
+    NOT_REACHED = "not-reached"
+    """The verdict fell before it."""
+
+
+class Miss(NamedTuple):
+    """One thing that a rule wants and a packet is not."""
+
+    field: Field
+    path: str
+    """Of the rule: `source.nets`."""
+    found: str
+    """What the packet has."""
+    wanted: str
+    notes: tuple[str, ...] = ()
+    """What may be behind it."""
+
+
+class Title(NamedTuple):
+    """A resource, and where it stands."""
+
+    kind: str
+    name: str
+    namespace: str | None
+    position: Position
+
+    def __str__(self) -> str:
+        """Return `GlobalNetworkPolicy(allow-web)`, with its namespace where it has one."""
+        return f"{self.kind}({self.name if self.namespace is None else f'{self.namespace}/{self.name}'})"
+
+
+class RuleStep(NamedTuple):
+    """One rule of a policy or profile."""
+
+    rule: int
+    """Its index in its direction, from 0."""
+    action: Action
+    position: Position
+    outcome: Outcome
+    accepts: bool
+    """The packet fulfils it, whether it came to that or not."""
+    misses: tuple[Miss, ...] = ()
+    """Valid iff it does not accept."""
+
+    @property
+    def nearly(self) -> bool:
+        """Return whether one field alone keeps it from accepting.
+
+        Another protocol is near only where both have ports: nobody takes a ping for a connection.
+        """
+        if len({miss.field for miss in self.misses}) != 1:
+            return False
+        return all(
+            miss.field is not Field.PROTOCOL
+            or (miss.path == "protocol" and {miss.found, miss.wanted} <= _PORTED)
+            for miss in self.misses
+        )
+
+
+class PolicyStep(NamedTuple):
+    """A policy or profile that was asked, or would have been."""
+
+    title: Title
+    rules: tuple[RuleStep, ...]
+    order: float | None = None
+
+
+class TierStep(NamedTuple):
+    """A tier with the policies that apply in this stage and direction."""
+
+    name: str
+    order: float | None
+    policies: tuple[PolicyStep, ...]
+    default_action: Action
+    end: Outcome
+    """What became of the default action."""
+
+
+class StageStep(NamedTuple):
+    """One endpoint's policy in one stage and direction, asked about the packet."""
+
+    endpoint: Title
+    stage: Stage
+    side: Side
+    packet: Packet
+    """As it is there: ahead of NAT it has another destination."""
+    spared: Reason | None
+    """Why policy was not asked at all; None: it was."""
+    decision: Decision | None
+    """None: it left the packet to the next stage."""
+    tiers: tuple[TierStep, ...] = ()
+    profiles: tuple[PolicyStep, ...] = ()
+    unspared: Decision | None = None
+    """What policy would have said, had it been asked; None: nothing, or it was."""
+
+
+class Absence(StrEnum):
+    """Why a policy was not asked."""
+
+    STAGED = "staged"
+    NAMESPACE = "namespace"
+    SELECTOR = "selector"
+    STAGE = "stage"
+    DIRECTION = "direction"
+
+
+class Bystander(NamedTuple):
+    """A policy that had no say."""
+
+    title: Title
+    absence: Absence
+    why: str
+    would: Verdict | None = None
+    """What its first rule that accepts the packet says; None: none does, or it settles nothing."""
+    rule: int | None = None
+    """Index of that rule."""
+
+
+class Explanation(NamedTuple):
+    """The whole of it."""
+
+    flow: Flow
+    decision: Decision
+    causes: tuple[str, ...]
+    """In sentences, the most telling first."""
+    remedies: tuple[str, ...]
+    """What would have to change for a denied packet to be allowed, where one field is all."""
+    steps: tuple[StageStep, ...]
+    bystanders: tuple[Bystander, ...]
