@@ -125,6 +125,8 @@ class Match(NamedTuple):
     counters: tuple[int, ...] = ()
     """What to count: the decisive line, and each Pass and Log on the way."""
     logs: tuple[RuleRef, ...] = ()
+    decisive: int = -1
+    """Counter of the line that settled it; -1: it has none, or no line did."""
 
 
 class Chain:
@@ -187,7 +189,7 @@ class Chain:
         rule = self.rules[line]
         if rule.step not in _SETTLING:
             return None
-        return Match(rule.decision, () if rule.counter < 0 else (rule.counter,))
+        return Match(rule.decision, () if rule.counter < 0 else (rule.counter,), decisive=rule.counter)
 
     def walk(self, part: Slice, key: Key, line: int) -> Match:
         """Return the outcome of all packets of these classes: follow Pass and Log to the line that settles."""
@@ -198,7 +200,7 @@ class Chain:
             if rule.counter >= 0:
                 counters.append(rule.counter)
             if rule.step in _SETTLING:
-                return Match(rule.decision, tuple(counters), tuple(logs))
+                return Match(rule.decision, tuple(counters), tuple(logs), rule.counter)
             if rule.step is Step.LOG:
                 assert rule.ref is not None, "a Log line always comes from a rule"  # noqa: S101
                 logs.append(rule.ref)

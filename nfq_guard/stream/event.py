@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.engine.ruleset import CounterKey
+from nfq_guard.model.addresses import format_address
+from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nfq_guard.engine.chain import Chain
+    from nfq_guard.engine.chain import FlatRule
     from nfq_guard.engine.ruleset import CountedKey
     from nfq_guard.model.flow import Packet
     from nfq_guard.stream.record import Record
@@ -48,13 +50,9 @@ class Legend(NamedTuple):
     rules: tuple[Rule | None, ...]
 
     @classmethod
-    def of(cls, generation: int, counted: Sequence[CountedKey], chains: Iterable[Chain]) -> Legend:
-        """Return the legend of a ruleset: everything that it counts, and its chains."""
-        places: dict[int, tuple[str, int]] = {}
-        for chain in {id(chain): chain for chain in chains}.values():
-            for line in chain.rules:
-                if line.ref is not None:
-                    places[line.counter] = line.ref.file, line.ref.line
+    def of(cls, generation: int, counted: Sequence[CountedKey], lines: Iterable[FlatRule]) -> Legend:
+        """Return the legend of a ruleset: everything that it counts, and the lines of its chains."""
+        places = {line.counter: (line.ref.file, line.ref.line) for line in lines if line.ref is not None}
         return cls(
             generation,
             tuple(
@@ -146,3 +144,19 @@ def event_of(record: Record, queue: int, legend: Legend | None) -> Event:
         record.length,
         record.rejected,
     )
+
+
+def described(packet: Packet) -> dict[str, object]:
+    """Return the fields that a packet has, as log lines name them."""
+    fields: dict[str, object] = {
+        "protocol": PROTOCOL_NAMES.get(packet.protocol, packet.protocol),
+        "src": format_address(packet.family, packet.src),
+        "dst": format_address(packet.family, packet.dst),
+    }
+    rest = {
+        "sport": packet.sport,
+        "dport": packet.dport,
+        "icmp_type": packet.icmp_type,
+        "icmp_code": packet.icmp_code,
+    }
+    return fields | {name: value for name, value in rest.items() if value != ABSENT}

@@ -188,7 +188,7 @@ def test_a_ring_can_be_given_away_for_reading_alone(ring: int) -> None:
     assert times(reader.read(10)) == [1]
     with pytest.raises(PermissionError):
         Writer(given_away)
-    with pytest.raises(OSError, match="not permitted|Invalid"):
+    with pytest.raises(OSError, match=r"not permitted|Invalid"):
         os.ftruncate(given_away, 0)
     os.close(given_away)
 

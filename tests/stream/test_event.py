@@ -16,11 +16,11 @@ from nfq_guard.model.flow import TCP, Direction, Packet, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
 from nfq_guard.packet import UnparsableReason
 from nfq_guard.resources.source import Source
-from nfq_guard.stream.event import Event, Legend, Rule, event_of
+from nfq_guard.stream.event import Event, Legend, Rule, described, event_of
 from nfq_guard.stream.record import DENY, Record
 
 if TYPE_CHECKING:
-    from nfq_guard.engine.chain import Chain
+    from nfq_guard.engine.chain import FlatRule
 
 SYN = Packet(4, TCP, 0x0A000002, 0x0A000001, 1000, 23)
 RULE = Rule("default", "GlobalNetworkPolicy", "traffic", "1", "ingress", "deny", "a.yaml", 12)
@@ -51,13 +51,15 @@ def ruleset() -> Ruleset:
     return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
 
 
-def chains(rules: Ruleset) -> list[Chain]:
-    return [chain for endpoint in rules.endpoints for chain in endpoint.chains.values()]
+def lines(rules: Ruleset) -> list[FlatRule]:
+    return [
+        line for endpoint in rules.endpoints for chain in endpoint.chains.values() for line in chain.rules
+    ]
 
 
 def test_a_legend_names_every_rule_that_decides_with_its_place_and_nothing_that_is_tried_out() -> None:
     rules = ruleset()
-    legend = Legend.of(3, rules.counted, chains(rules))
+    legend = Legend.of(3, rules.counted, lines(rules))
 
     for index, key in enumerate(rules.counted):
         rule = legend.rule(3, index)
@@ -80,7 +82,7 @@ def test_a_legend_is_asked_about_its_own_generation_alone() -> None:
 
 def test_a_legend_is_the_same_behind_json() -> None:
     rules = ruleset()
-    legend = Legend.of(3, rules.counted, chains(rules))
+    legend = Legend.of(3, rules.counted, lines(rules))
 
     assert Legend.from_json(json.loads(json.dumps(legend.to_json()))) == legend
 
@@ -148,3 +150,14 @@ def test_any_record_makes_an_event(record: Record) -> None:
 
     assert (event.verdict, event.data) == (record.verdict, record.data)
     json.dumps(event[:10])
+
+
+def test_a_packet_is_described_by_the_fields_it_has() -> None:
+    assert described(SYN) == {
+        "protocol": "TCP",
+        "src": "10.0.0.2",
+        "dst": "10.0.0.1",
+        "sport": 1000,
+        "dport": 23,
+    }
+    assert described(Packet(6, 47, 1, 2)) == {"protocol": 47, "src": "::1", "dst": "::2"}
