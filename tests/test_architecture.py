@@ -17,21 +17,27 @@ MAY_IMPORT = {
     "selector": {"model"},
     "packet": {"model"},
     "engine": {"model", "packet"},
+    "stream": {"model", "packet", "engine"},
     "resources": {"model", "selector", "engine"},
     "compile": {"model", "selector", "resources", "engine"},
     "explain": {"model", "selector", "resources", "compile", "engine"},
     "store": {"model", "resources"},
     "kernel": {"model", "engine"},
     "adapters": {"model", "selector", "resources", "store", "packet", "engine", "kernel"},
-    "daemon": {"model", "selector", "resources", "compile", "packet", "engine", "kernel", "adapters"},
+    "daemon": {
+        *("model", "selector", "resources", "compile", "packet", "engine", "stream", "kernel", "adapters"),
+    },
     "cli": {
         *("model", "selector", "resources", "compile", "store", "packet", "engine", "kernel"),
-        *("explain", "adapters", "daemon"),
+        *("explain", "stream", "adapters", "daemon"),
     },
 }
 """Part of nfq_guard -> parts it may import, besides itself. `__version__` is everybody's."""
 
-PURE = ("model", "selector", "packet", "engine", "resources", "compile", "explain", "store", "kernel")
+PURE = (
+    *("model", "selector", "packet", "engine", "stream", "resources", "compile", "explain"),
+    *("store", "kernel"),
+)
 OUTSIDE = {
     *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select"),
     *("selectors", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"),

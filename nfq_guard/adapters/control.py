@@ -1,7 +1,8 @@
 """The control socket: JSON lines over a Unix socket that only its owner may open.
 
 Owns framing, limits and the socket file. Must never know what a command does: a
-handler turns a request into an answer.
+handler turns a request into an answer, and may pass descriptors along with it
+(SCM_RIGHTS, with the answer's first byte).
 """
 
 from __future__ import annotations
@@ -13,18 +14,29 @@ import os
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     import selectors
     from collections.abc import Callable
+    from types import TracebackType
 
     Answer = dict[str, Any]
-    Handler = Callable[[Answer], Answer]
+    Handler = Callable[[Answer], "Answer | Passing"]
 
 _LONGEST_REQUEST = 65536
 _MOST_CLIENTS = 32
 _RECEIVE = 65536
+_MOST_DESCRIPTORS = 64
+"""With one answer: a ring for each of the most queues there can be. The kernel takes 253."""
+
+
+class Passing(NamedTuple):
+    """An answer with descriptors, which stay the handler's."""
+
+    answer: Answer
+    descriptors: tuple[int, ...]
 
 
 class ControlInUseError(Exception):
@@ -93,49 +105,68 @@ class ControlServer:
 
 
 class _Client:
-    """One connection: bytes of a request line so far, and of answers not yet taken."""
+    """One connection: bytes of requests not yet looked at, and of an answer not yet taken."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._asked = bytearray()
-        self._answers = bytearray()
+        self._lines: deque[bytes] = deque()
+        self._answer = bytearray()
+        self._descriptors: tuple[int, ...] = ()
+        """That go with the answer's first byte."""
 
     @property
     def interest(self) -> int:
         """Return 1 (read) or 2 (write): no request is read while an answer waits."""
-        return 2 if self._answers else 1
+        return 2 if self._answer else 1
 
     def exchange(self, handle: Handler) -> bool:
         """Do what the socket is ready for; return whether to go on."""
-        if not self._answers:
+        if not self._answer:
             data = self._socket.recv(_RECEIVE)
             if not data:
                 return False
             self._asked += data
-            if not self._take(handle):
-                return False
-        if self._answers:
-            with contextlib.suppress(BlockingIOError):
-                del self._answers[: self._socket.send(self._answers)]
+            *lines, rest = bytes(self._asked).split(b"\n")
+            self._asked = bytearray(rest)
+            self._lines.extend(line for line in lines if line.strip())
+        # One at a time: an answer that nobody takes is the last that is made.
+        while self._sent() and self._lines:
+            answer = _answered(self._lines.popleft(), handle)
+            self._answer, self._descriptors = bytearray(answer.text), answer.descriptors
+        return len(self._asked) <= _LONGEST_REQUEST
+
+    def _sent(self) -> bool:
+        """Send of the answer what the socket takes; return whether that was all."""
+        try:
+            while self._answer:
+                # Nothing is passed along with bytes that the socket does not take.
+                if self._descriptors:
+                    sent = socket.send_fds(self._socket, [self._answer], self._descriptors)
+                    self._descriptors = ()
+                else:
+                    sent = self._socket.send(self._answer)
+                del self._answer[:sent]
+        except BlockingIOError:
+            return False
         return True
 
-    def _take(self, handle: Handler) -> bool:
-        *lines, rest = bytes(self._asked).split(b"\n")
-        self._asked = bytearray(rest)
-        for line in lines:
-            if line.strip():
-                self._answers += _answer(line, handle)
-        return len(rest) <= _LONGEST_REQUEST
+
+class _Answered(NamedTuple):
+    text: bytes
+    descriptors: tuple[int, ...]
 
 
-def _answer(line: bytes, handle: Handler) -> bytes:
+def _answered(line: bytes, handle: Handler) -> _Answered:
+    answer: Answer | Passing
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
-        answer: Answer = {"error": f"not a JSON object: {error}"}
+        answer = {"error": f"not a JSON object: {error}"}
     else:
         answer = handle(request) if isinstance(request, dict) else {"error": "expected a JSON object"}
-    return json.dumps(answer, default=str).encode() + b"\n"
+    document, descriptors = answer if isinstance(answer, Passing) else (answer, ())
+    return _Answered(json.dumps(document, default=str).encode() + b"\n", descriptors)
 
 
 def _identity(path: str) -> tuple[bool, int, int]:
@@ -174,19 +205,80 @@ def _timeval(seconds: float) -> bytes:
     return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
-def ask(path: str, request: dict[str, Any], timeout: float = 30.0) -> dict[str, Any]:
-    """Send one request and return its answer; OSError if nobody answers in time (seconds)."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        # A socket with a Python timeout is refused at once where many wait to be accepted.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
-        sock.connect(path)
-        sock.settimeout(timeout)
-        sock.sendall(json.dumps(request).encode() + b"\n")
-        with sock.makefile("rb") as stream:
-            line = stream.readline()
-    if not line:
-        raise ConnectionResetError(errno.ECONNRESET, "the daemon hung up without an answer")
+class Conversation:
+    """A connection for several requests, one after the other. Use as a context manager, or close it."""
+
+    def __init__(self, path: str, timeout: float = 30.0) -> None:
+        """Connect; OSError if nobody answers in time (seconds), here and later."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._rest = b""
+        try:
+            # A socket with a Python timeout is refused at once where many wait to be accepted.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+            self._socket.connect(path)
+        except OSError:
+            self._socket.close()
+            raise
+        self._socket.settimeout(timeout)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Send a request; return its answer, and the descriptors that came with it, which are the caller's.
+
+        After an OSError there is nothing more to be said: what comes next may be this request's answer.
+        """
+        descriptors: list[int] = []
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            return _document(self._line(descriptors)), descriptors
+        except (OSError, ValueError):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+
+    def _line(self, descriptors: list[int]) -> bytes:
+        """Return the next line, with what was passed along added to the descriptors."""
+        pieces = [self._rest]
+        while b"\n" not in pieces[-1]:
+            data, passed, _, _ = socket.recv_fds(self._socket, _RECEIVE, _MOST_DESCRIPTORS)
+            descriptors += passed
+            for descriptor in passed:
+                # Not MSG_CMSG_CLOEXEC: CPython's recv_fds drops its flags.
+                os.set_inheritable(descriptor, False)
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "the daemon hung up without an answer")
+            pieces.append(data)
+        line, _, self._rest = b"".join(pieces).partition(b"\n")
+        return line
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+def _document(line: bytes) -> dict[str, Any]:
     answer = json.loads(line)
     if not isinstance(answer, dict):
         raise ConnectionError(errno.EPROTO, "the daemon's answer is not an object")
+    return answer
+
+
+def ask(path: str, request: dict[str, Any], timeout: float = 30.0) -> dict[str, Any]:
+    """Send one request and return its answer; OSError if nobody answers in time (seconds)."""
+    with Conversation(path, timeout) as conversation:
+        answer, descriptors = conversation.ask(request)
+    for descriptor in descriptors:
+        os.close(descriptor)
     return answer

@@ -39,7 +39,7 @@ class CommandFailedError(click.ClickException):
 
 
 COMMANDS = (
-    *("run", "check", "decide", "explain", "selector", "render", "status"),
+    *("run", "check", "decide", "explain", "selector", "render", "status", "watch"),
     *("get", "apply", "create", "replace", "delete", "patch", "label", "validate"),
     *("config", "completion", "version"),
 )

@@ -13,6 +13,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from nfq_guard.adapters.control import ask
+from nfq_guard.cli.control import unreachable
 from nfq_guard.cli.main import CommandFailedError, Exit
 from nfq_guard.cli.options import Format, format_option
 from nfq_guard.cli.settings import resolve_settings, settings_options
@@ -58,7 +59,7 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
         answer = ask(control, {"command": "status"}, _PATIENCE)
     except OSError as error:
         place = f"{control} (--control, from {resolved.origins['control']})"
-        raise CommandFailedError(printable(_unreachable(place, error))) from error
+        raise CommandFailedError(printable(unreachable(place, error))) from error
     if "error" in answer:
         raise CommandFailedError(printable(f"{control}: {answer['error']}"))
     if output is Format.JSON:
@@ -66,17 +67,6 @@ def command(ctx: click.Context, /, config: str | None, output: Format, **flags: 
     else:
         _print(Console(width=_WIDEST, soft_wrap=True, highlight=False), answer)
     ctx.exit(Exit.GOOD if answer["ready"] else Exit.NO)
-
-
-def _unreachable(place: str, error: OSError) -> str:
-    """Return what to say of a socket where nobody answers: it says little about the kernel."""
-    reason = error.strerror or str(error)
-    if isinstance(error, PermissionError):
-        return f"nfq-guard cannot be asked at {place}: {reason}; root is needed"
-    return (
-        f"no nfq-guard answers at {place}: {reason}; without a controller, table and workers may still "
-        "enforce: `nft list table inet nfq_guard` as root shows whether the table stands"
-    )
 
 
 def _print(console: Console, answer: Answer) -> None:

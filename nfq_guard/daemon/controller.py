@@ -23,12 +23,14 @@ from nfq_guard.daemon.logs import Level, Log
 from nfq_guard.daemon.notify import Notifier
 from nfq_guard.daemon.status import status
 from nfq_guard.daemon.throttle import Throttle
+from nfq_guard.daemon.watching import COMMANDS
 from nfq_guard.daemon.whole import WholeFiles
 from nfq_guard.model.problem import ConfigError
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from nfq_guard.adapters.control import Passing
     from nfq_guard.daemon.loop import Loop
     from nfq_guard.daemon.settings import Settings
 
@@ -186,6 +188,7 @@ class Controller:
         self._guard.pool.tick(began - telemetry.turned_at)
         telemetry.turned_at = began
         self._refresh()
+        self._guard.watching.turn(began)
         due = self._guard.pool.next_start()
         wait = _TURN_SECONDS if due is None else min(_TURN_SECONDS, max(0.0, due - time.monotonic()))
         self._loop.turn(wait)
@@ -292,8 +295,11 @@ class Controller:
         self._loop.at("alive", self._notifier.watchdog_seconds, self._alive)
         self._notifier.alive()
 
-    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any] | Passing:
         """Answer the control socket."""
+        told = self._guard.watching.answer(request, time.monotonic())
+        if told is not None:
+            return told
         command = request.get("command")
         if command == "status":
             return status(self._guard.telemetry, self._settings, self._guard.pool.pids())
@@ -306,4 +312,5 @@ class Controller:
                 "generation": self._guard.telemetry.generation,
                 "problems": list(errors),
             }
-        return {"error": f"there is no command {command!r}; there are: status, reload"}
+        commands = ", ".join(("status", "reload", *COMMANDS))
+        return {"error": f"there is no command {command!r}; there are: {commands}"}

@@ -50,6 +50,8 @@ class Word(IntEnum):
     LATENCY_SUM_NS = 7
     NOTES_LOST = 8
     """Log lines that found the way to the controller full."""
+    DENIED = 9
+    """Packets that were denied, whatever for: each has a record, or might have had one."""
 
 
 class VerdictLabels(NamedTuple):

@@ -35,6 +35,7 @@ from nfq_guard.daemon.teacher import Seconds, Teacher
 from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.daemon.values import parse_listen
+from nfq_guard.daemon.watching import Watching
 from nfq_guard.engine.ruleset import Options
 from nfq_guard.kernel.learned import slot_of
 from nfq_guard.model.decision import Reason, Verdict
@@ -113,6 +114,9 @@ class Guard:
             KernelReader(self._queues, self._kernel_verdicts),
             lambda: (self.compiler.selectors.hits, self.compiler.selectors.misses),
             lambda: (self.teacher.taught, self.teacher.refused),
+        )
+        self.watching = Watching(
+            self.pool, log, lambda: self.telemetry.read_kernel().verdicts, deny_log=settings.deny_log
         )
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
@@ -284,6 +288,8 @@ class Guard:
         telemetry.ruleset = self.enforcer.ruleset
         telemetry.worker_restarts = self.pool.restarts
         telemetry.workers_up = self.pool.up()
+        telemetry.deny_log_missed = self.watching.missed
+        self.watching.legends.follow(self.enforcer.ruleset)
         idle = [str(queue) for queue, up in telemetry.workers_up.items() if not up]
         telemetry.trouble = (
             "starting"

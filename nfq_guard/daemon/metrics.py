@@ -170,6 +170,11 @@ class GuardCollector(Collector):
         yield _counter(
             "nfq_guard_table_reinstalls", "Times the table was gone and put back.", seen.table_reinstalls
         )
+        yield _counter(
+            "nfq_guard_deny_log_missed",
+            "Denied packets that the deny log did not see: too many to be written down, or read in time.",
+            seen.deny_log_missed,
+        )
         up = GaugeMetricFamily("nfq_guard_worker_up", "1: a worker holds the queue.", labels=("queue",))
         for queue, state in sorted(seen.workers_up.items()):
             up.add_metric((str(queue),), int(state))

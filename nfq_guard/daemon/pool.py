@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import POLICY_SLOTS, Reader, Word, create_block, map_block
 from nfq_guard.daemon.process import WorkerProcess
+from nfq_guard.daemon.ring import create_ring
 
 if TYPE_CHECKING:
     import selectors
@@ -46,6 +47,12 @@ class Place(NamedTuple):
     setup: protocol.WorkerSetup
     descriptor: int
     words: memoryview
+    ring: int
+    """Descriptor of what its verdicts are written down in."""
+
+    def launch(self) -> WorkerProcess:
+        """Start a process for it."""
+        return WorkerProcess(self.setup, self.descriptor, self.ring)
 
 
 class _Slot:
@@ -63,6 +70,8 @@ class _Slot:
         """Seconds of processor time it had used when last looked at."""
         self.failures = 0
         self.started_at = 0.0
+        self.told = protocol.NOBODY_WATCHES
+        """What its worker was last told to write down."""
         self.start_at: float | None = None
         """Monotonic time of the next start; valid while there is no worker."""
 
@@ -84,9 +93,10 @@ class Pool:
         self._slots = []
         for setup in setups:
             descriptor = create_block()
-            self._slots.append(_Slot(Place(setup, descriptor, map_block(descriptor))))
+            self._slots.append(_Slot(Place(setup, descriptor, map_block(descriptor), create_ring())))
         self._launched: dict[int, WorkerProcess] = {}
         """By queue: started ahead of time, and nobody's yet."""
+        self._wish = protocol.NOBODY_WATCHES
         self._payload: int | None = None
         self._generation = 0
         self.restarts = 0
@@ -98,6 +108,19 @@ class Pool:
     def reader(self) -> Reader:
         """Return the counters of all places together."""
         return Reader(tuple(slot.place.words for slot in self._slots))
+
+    @property
+    def rings(self) -> dict[int, int]:
+        """Return by queue the descriptor of the ring that its workers write in, one after the other."""
+        return {slot.place.setup.queue: slot.place.ring for slot in self._slots}
+
+    def watch(self, wish: protocol.Watch) -> None:
+        """Have every worker write down what is wished for, from its next packet on; whoever follows it too."""
+        self._wish = wish
+        for slot in self._slots:
+            # One that does not read at the moment is told the next time.
+            if slot.worker is not None and slot.told != wish and slot.worker.send(wish):
+                slot.told = wish
 
     def up(self) -> dict[int, bool]:
         """Return by queue whether a worker serves it under the current generation."""
@@ -117,7 +140,7 @@ class Pool:
         Until then they are not recorded: they hold no queue, and end when we do.
         """
         for slot in self._slots:
-            self._launched[slot.place.setup.queue] = WorkerProcess(slot.place.setup, slot.place.descriptor)
+            self._launched[slot.place.setup.queue] = slot.place.launch()
 
     def dismiss(self) -> None:
         """End what was launched and never taken."""
@@ -240,9 +263,10 @@ class Pool:
 
     def _spawn(self, slot: _Slot) -> None:
         launched = self._launched.pop(slot.place.setup.queue, None)
-        slot.worker = launched or WorkerProcess(slot.place.setup, slot.place.descriptor)
+        slot.worker = launched or slot.place.launch()
         slot.beat, slot.silent, slot.idle = slot.place.words[Word.HEARTBEAT_NS], 0.0, 0.0
         slot.started_at, slot.start_at = time.monotonic(), None
+        slot.told = protocol.NOBODY_WATCHES
         self.record()
         self._feed(slot.worker)
         slot.worker.register(self._selector, lambda: self._serve(slot))
@@ -256,6 +280,7 @@ class Pool:
         self._spawn(slot)
         if slot.worker is not None:
             slot.worker.send(protocol.Bind())
+            self.watch(self._wish)
 
     def _serve(self, slot: _Slot) -> None:
         worker = slot.worker

@@ -52,18 +52,18 @@ class LogLine(NamedTuple):
 class WorkerProcess:
     """One worker, from its start to its end."""
 
-    def __init__(self, setup: protocol.WorkerSetup, counters: int) -> None:
-        """Start the process; it loads, and serves once it was sent a ruleset and Bind."""
+    def __init__(self, setup: protocol.WorkerSetup, counters: int, ring: int) -> None:
+        """Start the process with its shared memory; it loads, and serves once it was sent a ruleset and Bind."""
         self._queue = setup.queue
         self._socket, theirs = protocol.pair()
         # -P: the folder we happen to stand in is no place to import from.
         module = ("-P", "-m", _MODULE)
-        command = [sys.executable, *module, str(theirs.fileno()), str(counters)]
+        command = [sys.executable, *module, *map(str, (theirs.fileno(), counters, ring))]
         with theirs:
             # A session of its own: the terminal's interrupt is for the controller alone.
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
-                pass_fds=(theirs.fileno(), counters),
+                pass_fds=(theirs.fileno(), counters, ring),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env=_environment(),

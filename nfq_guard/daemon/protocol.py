@@ -52,6 +52,18 @@ class Bind(NamedTuple):
     """Take the queue; answered by Bound or Refused."""
 
 
+class Watch(NamedTuple):
+    """Write down every denial from now on, or everything; neither: some denials."""
+
+    deny: bool
+    allow: bool
+    """What is left to another stage, or let by unjudged, goes with it."""
+
+
+NOBODY_WATCHES = Watch(deny=False, allow=False)
+"""What a worker begins with."""
+
+
 class Installed(NamedTuple):
     """The worker decides by this generation."""
 
@@ -90,7 +102,7 @@ class Learn(NamedTuple):
     decisions: list[list[Any]]
 
 
-ToWorker = WorkerSetup | Bind
+ToWorker = WorkerSetup | Bind | Watch
 FromWorker = Installed | Bound | Refused | Note | Learn
 _ANSWERS: dict[str, type[FromWorker]] = {
     kind.__name__: kind for kind in (Installed, Bound, Refused, Note, Learn)

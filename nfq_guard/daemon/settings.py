@@ -48,6 +48,7 @@ class Settings:
     keep_rules: bool = False
     log_format: str = "text"
     log_level: str = "info"
+    deny_log: bool = True
 
     def kernel(self) -> KernelSettings:
         """Return the kernel's share; ValueError for masks and queues that cannot be."""
@@ -123,6 +124,7 @@ KEYS: tuple[Key, ...] = (
         "Least severe line that is written.",
         "LEVEL",
     ),
+    Key("deny_log", values.boolean, "Log which packets are denied, and by which rule.", "BOOL"),
 )
 
 _BY_NAME = {key.name: key for key in KEYS}

@@ -50,6 +50,8 @@ class Telemetry:
     workers_up: dict[int, bool] = field(default_factory=dict)
     """By queue number."""
     table_reinstalls: int = 0
+    deny_log_missed: int = 0
+    """Denials of which the deny log has seen no record."""
     turned_at: float = field(default_factory=time.monotonic)
     """When the controller's loop last turned."""
 

@@ -1,7 +1,8 @@
 """From queued bytes to accept or drop, and the counting of it.
 
 Owns the worker's engine and its shared counters. Must always return: whatever goes
-wrong while judging, the fail mode is the answer.
+wrong while judging, the fail mode is the answer. What is told of a verdict beside its
+counters is the recorder's; an allowed packet that nobody watches costs nothing there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from nfq_guard.daemon.counters import (
     VERDICT_WORD,
     Word,
 )
+from nfq_guard.daemon.recorder import whereabouts
 from nfq_guard.engine.chain import PORTED
 from nfq_guard.engine.engine import TRIM_PACKETS, WAYS, Engine, Place
 from nfq_guard.engine.flowtable import Outcome
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from nfq_guard.daemon.recorder import Ask, Recorder
     from nfq_guard.engine.chain import Match
     from nfq_guard.engine.ruleset import Ruleset
     from nfq_guard.model.decision import Decision, RuleRef
     from nfq_guard.model.flow import Gate
     from nfq_guard.packet import Data
 
-    Ask = Callable[[Data, int, int], Outcome | Unparsable]
     Answerer = Callable[[Data, int, int], int]
     LogRule = Callable[[RuleRef, Place, bytes], None]
     LogFault = Callable[[str], None]
@@ -68,6 +70,7 @@ class Verdicts:
     def __init__(
         self,
         words: memoryview,
+        recorder: Recorder,
         *,
         fail_mode: FailMode,
         table_size: int,
@@ -75,11 +78,12 @@ class Verdicts:
         log_rule: LogRule,
         log_fault: LogFault,
     ) -> None:
-        """Write to these words. Nothing can be judged before the first `install`.
+        """Write to these words, and records by this. Nothing can be judged before the first `install`.
 
         `place` says which place a gate and interface numbers are, as a queue's judge is told them.
         """
         self._words = words
+        self._recorder = recorder
         self._unjudged = UNJUDGED if fail_mode is FailMode.OPEN else DENY
         self._table_size = table_size
         self._log_rule = log_rule
@@ -108,6 +112,7 @@ class Verdicts:
         self._hits, self._misses = self._words[Word.FLOW_HITS], self._words[Word.FLOW_MISSES]
         self._judged = 0
         self._slots = slots
+        self._recorder.generation = ruleset.generation
         self._rejects = ruleset.options.deny_action is DenyAction.REJECT
         self.forget_interfaces()
         self._engine = Engine(ruleset, self._prepare, self._table_size)
@@ -124,11 +129,14 @@ class Verdicts:
             for outcome, times in Counter(met).items():
                 for word in outcome.words:
                     words[word] += times
+                if outcome.denies:
+                    words[Word.DENIED] += times
             met.clear()
         for elapsed in self._times:
             words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
             words[Word.LATENCY_SUM_NS] += elapsed
         self._times.clear()
+        self._recorder.refill(now)
         if engine is not None:
             if self._untrimmed >= TRIM_PACKETS and not engine.trim():
                 self._untrimmed = 0
@@ -143,6 +151,11 @@ class Verdicts:
 
     def forget_interfaces(self) -> None:
         """Ask anew what interfaces are called: one came, went or has another name."""
+        self._asks.clear()
+
+    def watch(self, *, deny: bool, allow: bool) -> None:
+        """Write down every denial from now on, or everything; neither: some denials."""
+        self._recorder.watch(deny=deny, allow=allow)
         self._asks.clear()
 
     def judge(self, gate: Gate, inward: int, outward: int) -> Answerer:
@@ -172,24 +185,27 @@ class Verdicts:
         return self._answerer(place, _nobody if way is None else way.judge)
 
     def _answerer(self, place: Place, ask: Ask) -> Answerer:
-        met, words = self._met, self._words
+        met, words, spare, here = self._met, self._words, self._recorder.spare, whereabouts(place)
+        if self._recorder.everything:
+            ask = self._recorder.following(ask, here)
 
         def answer(message: Data, at: int, end: int) -> int:
             try:
                 outcome = ask(message, at, end) if met else self._timed(ask, message, at, end)
                 if isinstance(outcome, Unparsable):
-                    words[Word.PACKETS] += 1
                     words[UNPARSABLE_WORD[outcome.reason]] += 1
-                    return self._unreadable(outcome.reason, end - at)
+                    unreadable = self._unreadable(outcome.reason, end - at)
+                    return self._unasked(outcome.reason, unreadable, here, message, at, end)
                 met.append(outcome)
-                if outcome.logs:
+                if outcome.notable and (spare or outcome.logs):
                     for rule in outcome.logs:
                         self._log_rule(rule, place, bytes(message[at:end]))
+                    if outcome.denies:
+                        self._recorder.denied(outcome, here, message, at, end)
             except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
-                words[Word.PACKETS] += 1
                 words[Word.ENGINE_ERRORS] += 1
                 self._log_fault(f"{type(error).__name__}: {error}")
-                return self._unjudged
+                return self._unasked(None, self._unjudged, here, message, at, end)
             return outcome.answer
 
         return answer
@@ -203,6 +219,16 @@ class Verdicts:
         cut = reason in _CUT and length >= COPY_RANGE
         hidden = cut or reason is UnparsableReason.TOO_MANY_EXTENSION_HEADERS
         return DENY if hidden else self._unjudged
+
+    def _unasked(
+        self, reason: UnparsableReason | None, answer: int, here: bytes, message: Data, at: int, end: int
+    ) -> int:
+        """Count, and return, the answer about a packet that no rule was asked about."""
+        self._words[Word.PACKETS] += 1
+        if answer == DENY:
+            self._words[Word.DENIED] += 1
+        self._recorder.unreadable(reason, answer, here, message, at, end)
+        return answer
 
     def _timed(self, ask: Ask, message: Data, at: int, end: int) -> Outcome | Unparsable:
         began = time.perf_counter_ns()
@@ -221,7 +247,12 @@ class Verdicts:
         if decision.verdict is Verdict.DENY:
             denial = self._denial(decision, stage)
             return Outcome(
-                match, denial, tuple(words), again=True, learn=self._teachable(place, match, by_tuple)
+                match,
+                denial,
+                tuple(words),
+                again=True,
+                learn=self._teachable(place, match, by_tuple),
+                denies=True,
             )
         # The kernel remembers connections that are allowed for good: their packets do not come again.
         again = stage is Stage.UNTRACKED

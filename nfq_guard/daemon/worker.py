@@ -25,12 +25,14 @@ from nfq_guard.daemon.learning import Candidates
 from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.parcel import Unpacking, take_apart
 from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
+from nfq_guard.daemon.recorder import Recorder
+from nfq_guard.daemon.ring import Writer
 from nfq_guard.daemon.throttle import RuleThrottles, Throttle
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Place
-from nfq_guard.model.addresses import format_address
-from nfq_guard.model.flow import ABSENT, PROTOCOL_NAMES, Direction
+from nfq_guard.model.flow import Direction
 from nfq_guard.packet import Unparsable, parse
+from nfq_guard.stream.event import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,10 +60,11 @@ _FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
 class Worker:
     """The process's one object."""
 
-    def __init__(self, control: socket.socket, words: memoryview) -> None:
-        """Serve this controller; count in these words."""
+    def __init__(self, control: socket.socket, words: memoryview, ring: Writer) -> None:
+        """Serve this controller; count in these words, and write down in this ring."""
         self._control: socket.socket | None = control
         self._words = words
+        self._ring = ring
         self._setup: protocol.WorkerSetup | None = None
         self._made: Verdicts | None = None
         self._unpacking: Unpacking | None = None
@@ -144,6 +147,9 @@ class Worker:
         self._poll.unregister(control)
         control.close()
         self._control = None
+        if self._made is not None:
+            # Nobody is left who would say that a watcher has gone.
+            self._obey(protocol.NOBODY_WATCHES)
 
     def _refuse(self, error: Exception) -> None:
         self._tell(protocol.Refused(f"message not understood: {error!r}"[:500]))
@@ -156,6 +162,8 @@ class Worker:
             self._unpacking = message
         elif isinstance(message, protocol.Bind):
             self._bind()
+        elif isinstance(message, protocol.Watch):
+            self._verdicts.watch(deny=message.deny, allow=message.allow)
         else:
             raise TypeError(f"not for a worker: {message!r}")
 
@@ -164,6 +172,7 @@ class Worker:
         self._teaches = setup.kernel.learned_verdicts
         self._made = Verdicts(
             self._words,
+            Recorder(self._ring, self._fault),
             fail_mode=setup.kernel.fail_mode,
             table_size=setup.flow_table_size,
             place=_place,
@@ -271,30 +280,17 @@ def _called(interface: int) -> str:
 
 def _described(data: bytes) -> dict[str, object]:
     packet = parse(data)
-    if isinstance(packet, Unparsable):
-        return {}
-    fields: dict[str, object] = {
-        "protocol": PROTOCOL_NAMES.get(packet.protocol, packet.protocol),
-        "src": format_address(packet.family, packet.src),
-        "dst": format_address(packet.family, packet.dst),
-    }
-    rest = {
-        "sport": packet.sport,
-        "dport": packet.dport,
-        "icmp_type": packet.icmp_type,
-        "icmp_code": packet.icmp_code,
-    }
-    return fields | {name: value for name, value in rest.items() if value != ABSENT}
+    return {} if isinstance(packet, Unparsable) else described(packet)
 
 
 def main() -> int:
-    """Take over the descriptors that the controller passed: control socket, counters."""
-    control, counters = (int(text) for text in sys.argv[1:3])
+    """Take over the descriptors that the controller passed: control socket, counters, ring."""
+    control, counters, ring = (int(text) for text in sys.argv[1:4])
     # The controller ends us with SIGKILL; what a terminal or a script sends must not hit half a packet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reduce_to(CAP_NET_ADMIN)
     gc.disable()
-    return Worker(socket.socket(fileno=control), map_block(counters)).run()
+    return Worker(socket.socket(fileno=control), map_block(counters), Writer(ring)).run()
 
 
 if __name__ == "__main__":

@@ -125,6 +125,8 @@ class Match(NamedTuple):
     counters: tuple[int, ...] = ()
     """What to count: the decisive line, and each Pass and Log on the way."""
     logs: tuple[RuleRef, ...] = ()
+    decisive: int = -1
+    """Counter of the line that settled it; -1: it has none, or no line did."""
 
 
 class Chain:
@@ -193,15 +195,14 @@ class Chain:
         rule = self.rules[line]
         if rule.step not in _SETTLING:
             return None
-        return Match(rule.decision, () if rule.counter < 0 else (rule.counter,))
+        return Match(rule.decision, () if rule.counter < 0 else (rule.counter,), decisive=rule.counter)
 
     def walk(self, part: Slice, key: Key, line: int) -> Match:
         """Return the outcome of all packets of these classes: follow Pass and Log to the line that settles."""
         met = [self.rules[number] for number in self._steps(part, key, line)]
         counters = tuple(rule.counter for rule in met if rule.counter >= 0)
-        return Match(
-            met[-1].decision, counters, tuple(_logged(rule) for rule in met if rule.step is Step.LOG)
-        )
+        logs = tuple(_logged(rule) for rule in met if rule.step is Step.LOG)
+        return Match(met[-1].decision, counters, logs, met[-1].counter)
 
     def path(self, packet: Packet) -> tuple[int, ...]:
         """Return the index of each flat rule that a packet comes to and matches; the last settles."""

@@ -201,11 +201,8 @@ def _of_workload(ruleset: Ruleset, side: Side, interface: str) -> Asked:
 
 def _both(first: Match, second: Match) -> Match:
     """Return two steps as one: the later decision, and what both count and log."""
-    return Match(
-        first.decision if second.decision is None else second.decision,
-        first.counters + second.counters,
-        first.logs + second.logs,
-    )
+    last = first if second.decision is None else second
+    return last._replace(counters=first.counters + second.counters, logs=first.logs + second.logs)
 
 
 _PATHS = {Direction.IN: _inbound, Direction.OUT: _outbound, Direction.FORWARD: _forwarded}

@@ -31,7 +31,7 @@ class Outcome:
     No two are equal: whoever counts packets by their outcomes looks at none of its parts.
     """
 
-    __slots__ = ("again", "answer", "learn", "logs", "match", "words")
+    __slots__ = ("again", "answer", "denies", "learn", "logs", "match", "notable", "words")
 
     def __init__(
         self,
@@ -41,11 +41,13 @@ class Outcome:
         *,
         again: bool = False,
         learn: int = -1,
+        denies: bool = False,
     ) -> None:
         """`answer`: to the kernel; the engine's caller knows what it means.
 
         `words`: what is counted, indexes of the caller's counters. `again`: whether the same packet is
         likely to come again. `learn`: what counts it if the kernel is taught it; -1: it is not to be.
+        `denies`: whether that is the answer.
         """
         self.match = match
         self.answer = answer
@@ -53,6 +55,9 @@ class Outcome:
         self.again = again
         self.learn = learn
         self.logs = match.logs
+        self.denies = denies
+        self.notable = denies or bool(match.logs)
+        """Whether each of these packets may be told of, and is not only counted."""
 
 
 class Part:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import stat
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from netns import until
 
-from nfq_guard.adapters.control import ControlInUseError, ControlServer, ask
+from nfq_guard.adapters.control import ControlInUseError, ControlServer, Conversation, Passing, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,9 @@ class Running:
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
+        self.handled = 0
+        self.given: list[int] = []
+        """Descriptors of memory files that hold their own number."""
         self.selector = selectors.DefaultSelector()
         self.server = ControlServer(self.path, self.handle, self.selector)
         self._end, self._wake = socket.socketpair()
@@ -28,9 +33,11 @@ class Running:
         self._thread = threading.Thread(target=self._turn)
         self._thread.start()
 
-    @staticmethod
-    def handle(request: dict[str, Any]) -> dict[str, Any]:
-        return {"got": request, "padding": "x" * request.get("padding", 0)}
+    def handle(self, request: dict[str, Any]) -> dict[str, Any] | Passing:
+        self.handled += 1
+        answer = {"got": request, "padding": "x" * request.get("padding", 0)}
+        number = request.get("descriptors")
+        return answer if number is None else Passing(answer, tuple(self.given[:number]))
 
     def _turn(self) -> None:
         while not self._stopping:
@@ -47,6 +54,17 @@ class Running:
         self.selector.close()
         self._end.close()
         self._wake.close()
+        for descriptor in self.given:
+            os.close(descriptor)
+
+    def give(self, number: int) -> None:
+        for each in range(number):
+            self.given.append(os.memfd_create("given"))
+            os.pwrite(self.given[-1], bytes((each,)), 0)
+
+
+def nothing(_request: dict[str, Any]) -> dict[str, Any]:
+    return {}
 
 
 @pytest.fixture
@@ -163,14 +181,14 @@ def test_what_is_no_socket_is_left_alone_and_refused(tmp_path: Path, kind: str) 
     before = path.lstat()
 
     with pytest.raises(ControlInUseError, match="precious: there is something that is not a socket"):
-        ControlServer(str(path), Running.handle, selectors.DefaultSelector())
+        ControlServer(str(path), nothing, selectors.DefaultSelector())
 
     assert (path.lstat(), dead.is_socket()) == (before, True)
 
 
 def test_a_file_that_took_the_sockets_place_outlives_the_server(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    server = ControlServer(str(path), Running.handle, selectors.DefaultSelector())
+    server = ControlServer(str(path), nothing, selectors.DefaultSelector())
     path.unlink()
     path.write_text("theirs", encoding="utf-8")
 
@@ -199,3 +217,91 @@ def test_a_question_waits_in_a_crowd_for_its_turn_but_not_for_ever(tmp_path: Pat
         accepted.close()
 
     assert answered == [{"n": 2}]
+
+
+def held(descriptors: list[int]) -> list[int]:
+    """Return what the files hold that were passed along; they are closed."""
+    found = [os.pread(descriptor, 1, 0)[0] for descriptor in descriptors]
+    for descriptor in descriptors:
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+    return found
+
+
+def test_descriptors_come_with_the_answer_that_they_belong_to(running: Running) -> None:
+    running.give(64)
+    with Conversation(running.path) as conversation:
+        found = []
+        for number in (None, 2, 0, None, 64, 1):
+            answer, descriptors = conversation.ask({"descriptors": number})
+            assert answer["got"] == {"descriptors": number}
+            found.append(held(descriptors))
+
+    assert found == [[], [0, 1], [], [], list(range(64)), [0]]
+
+
+def test_descriptors_come_with_an_answer_that_is_larger_than_any_socket_buffer(running: Running) -> None:
+    running.give(2)
+    with Conversation(running.path) as conversation:
+        answer, descriptors = conversation.ask({"descriptors": 2, "padding": 3_000_000})
+
+    assert len(answer["padding"]) == 3_000_000
+    assert held(descriptors) == [0, 1]
+
+
+def test_who_asks_a_single_question_keeps_no_descriptors(running: Running) -> None:
+    running.give(2)
+    before = list(Path("/proc/self/fd").iterdir())
+
+    assert ask(running.path, {"descriptors": 2})["got"] == {"descriptors": 2}
+
+    # The server's end goes a moment later.
+    until(lambda: len(list(Path("/proc/self/fd").iterdir())) == len(before), "nothing is left open")
+
+
+def test_no_more_is_answered_than_is_taken(running: Running) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(running.path)
+        sock.sendall(b'{"padding": 3000000}\n' * 20)
+        assert ask(running.path, {"n": 1})["got"] == {"n": 1}
+
+        assert running.handled <= 3
+        with sock.makefile("rb") as stream:
+            for _ in range(20):
+                assert len(stream.readline()) > 3_000_000
+    assert running.handled == 21
+
+
+def test_a_conversation_ends_with_an_error_when_the_other_side_goes(running: Running) -> None:
+    with Conversation(running.path) as conversation:
+        assert conversation.ask({"n": 1})[0]["got"] == {"n": 1}
+        for client in list(running.server._clients):
+            client.shutdown(socket.SHUT_RDWR)
+
+        with pytest.raises(OSError, match=r"hung up|Broken pipe|reset"):
+            conversation.ask({"n": 2})
+
+
+def test_a_conversation_cannot_begin_where_nobody_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Conversation(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b"rubbish\n"], ids=["list", "text"])
+def test_an_answer_that_is_no_object_is_an_error_and_what_came_with_it_is_closed(
+    tmp_path: Path, line: bytes
+) -> None:
+    path = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        with Conversation(path, 5) as conversation:
+            accepted, _ = listening.accept()
+            socket.send_fds(accepted, [line], [accepted.fileno()])
+            before = list(Path("/proc/self/fd").iterdir())
+
+            with pytest.raises((OSError, ValueError)):
+                conversation.ask({})
+
+            assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+            accepted.close()

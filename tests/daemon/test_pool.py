@@ -4,6 +4,7 @@ import os
 import selectors
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,14 @@ from nfq_guard.daemon import protocol
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.pool import Pool, WorkerError
 from nfq_guard.daemon.process import start_time
+from nfq_guard.daemon.ring import Writer
 from nfq_guard.engine.ruleset import Ruleset
 from nfq_guard.kernel.plan import KernelSettings
+from nfq_guard.model.flow import Direction, Stage
+from nfq_guard.stream.record import DENY, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nfq_guard.daemon.state import WorkerRecord
 
@@ -123,6 +126,46 @@ def test_a_dead_worker_is_replaced_at_once_and_the_other_is_left_alone(tank: Tan
 
     assert pool.pids()[11] == pids[11]
     assert pool.restarts == 1
+
+
+def test_whoever_follows_a_worker_goes_on_in_its_ring_and_writes_down_what_is_wished_for(tank: Tank) -> None:
+    pool = tank.started()
+    wish = protocol.Watch(deny=True, allow=True)
+    pool.watch(wish)
+    rings, pid = pool.rings, pool.pids()[10]
+    writer = Writer(rings[10])
+    writer.write((1, 1, -1), outcome(DENY), place(Stage.NORMAL, Direction.IN, "eth0", ""), b"x", 0, 1)
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: tank.turn() or pool.pids().get(10, pid) != pid, "another process")
+    until(tank.all_up, "all serve again")
+
+    assert pool.rings == rings
+    opened = {path.stat().st_ino for path in Path(f"/proc/{pool.pids()[10]}/fd").iterdir()}
+    assert os.fstat(rings[10]).st_ino in opened
+    assert os.fstat(rings[11]).st_ino not in opened
+    assert [slot.told for slot in pool._slots] == [wish, wish]
+
+
+def test_a_worker_that_does_not_read_is_told_later_what_is_wished_for(tank: Tank) -> None:
+    pool = tank.started()
+    worker = pool._slots[0].worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    while worker.send(protocol.NOBODY_WATCHES):
+        pass
+    wish = protocol.Watch(deny=True, allow=False)
+
+    pool.watch(wish)
+    assert [slot.told == wish for slot in pool._slots] == [False, True]
+
+    os.kill(worker.pid, signal.SIGCONT)
+
+    def told() -> bool:
+        pool.watch(wish)
+        return pool._slots[0].told == wish
+
+    until(told, "it is told")
 
 
 def test_a_worker_that_crashes_again_and_again_is_started_ever_less_eagerly(tank: Tank) -> None:

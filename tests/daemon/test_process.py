@@ -13,6 +13,7 @@ from netns import Namespace, until
 from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import create_block
 from nfq_guard.daemon.process import WorkerProcess, start_time, stop_orphan
+from nfq_guard.daemon.ring import create_ring
 from nfq_guard.daemon.state import WorkerRecord
 from nfq_guard.engine.ruleset import Ruleset
 from nfq_guard.kernel.plan import KernelSettings
@@ -30,6 +31,13 @@ def counters() -> Iterator[int]:
     os.close(descriptor)
 
 
+@pytest.fixture
+def ring() -> Iterator[int]:
+    descriptor = create_ring()
+    yield descriptor
+    os.close(descriptor)
+
+
 def reach(worker: WorkerProcess, what: str) -> None:
     def arrived() -> bool:
         worker.wait(0.1)
@@ -40,9 +48,9 @@ def reach(worker: WorkerProcess, what: str) -> None:
 
 
 @pytest.mark.netns
-def test_a_worker_takes_a_ruleset_binds_its_queue_and_is_ended(counters: int) -> None:
+def test_a_worker_takes_a_ruleset_binds_its_queue_and_is_ended(counters: int, ring: int) -> None:
     with Namespace() as space, space.entered():
-        worker = WorkerProcess(SETUP, counters)
+        worker = WorkerProcess(SETUP, counters, ring)
         payload = protocol.store(Ruleset("n", generation=3), protocol.Install(3, ()))
         assert worker.send_file(payload)
         assert worker.send(protocol.Bind())
@@ -58,9 +66,9 @@ def test_a_worker_takes_a_ruleset_binds_its_queue_and_is_ended(counters: int) ->
 
 
 @pytest.mark.netns
-def test_a_worker_whose_queue_is_held_says_by_whom(counters: int) -> None:
+def test_a_worker_whose_queue_is_held_says_by_whom(counters: int, ring: int) -> None:
     with Namespace() as space, space.entered():
-        first, second = WorkerProcess(SETUP, counters), WorkerProcess(SETUP, counters)
+        first, second = WorkerProcess(SETUP, counters, ring), WorkerProcess(SETUP, counters, ring)
         for worker, what in ((first, "bound"), (second, "refusal")):
             worker.send(protocol.Bind())
             reach(worker, what)
@@ -71,8 +79,8 @@ def test_a_worker_whose_queue_is_held_says_by_whom(counters: int) -> None:
         first.close()
 
 
-def test_a_worker_that_holds_no_queue_ends_with_its_controller(counters: int) -> None:
-    worker = WorkerProcess(SETUP, counters)
+def test_a_worker_that_holds_no_queue_ends_with_its_controller(counters: int, ring: int) -> None:
+    worker = WorkerProcess(SETUP, counters, ring)
 
     worker._socket.close()
 
@@ -103,8 +111,8 @@ def test_the_start_time_is_read_behind_any_name(tmp_path: object) -> None:
     assert start_time(2**22 + 1) is None
 
 
-def test_waiting_ends_when_the_worker_does(counters: int) -> None:
-    worker = WorkerProcess(SETUP, counters)
+def test_waiting_ends_when_the_worker_does(counters: int, ring: int) -> None:
+    worker = WorkerProcess(SETUP, counters, ring)
     worker.kill()
 
     assert select.select([worker._pidfd], [], [], 20)[0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,13 @@ from guarded import documents, endpoint, policy, tcp
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, PadN
 
-from nfq_guard.adapters.nfqueue import ALLOW, COPY_RANGE, DENY, UNJUDGED
+from nfq_guard.adapters.nfqueue import ALLOW, COPY_RANGE, DENY, REJECT, UNJUDGED
 from nfq_guard.daemon import verdicts as verdicts_module
 from nfq_guard.daemon.counters import Reader, Word, create_block, map_block
 from nfq_guard.daemon.policy import Compiler
+from nfq_guard.daemon.recorder import BURST, PER_SECOND, Recorder
+from nfq_guard.daemon.ring import Reader as RingReader
+from nfq_guard.daemon.ring import Writer, create_ring
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.axis import Axis
 from nfq_guard.engine.chain import Chain
@@ -24,6 +28,7 @@ from nfq_guard.engine.flowtable import FLOW_SECONDS, FlowTable
 from nfq_guard.engine.memory import Outcomes
 from nfq_guard.engine.ruleset import (
     CounterKey,
+    DenyAction,
     GuardedEndpoint,
     Options,
     OutcomeKey,
@@ -33,6 +38,7 @@ from nfq_guard.engine.ruleset import (
 from nfq_guard.engine.slices import Slice
 from nfq_guard.engine.ways import Way
 from nfq_guard.kernel.plan import FailMode
+from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.model.host import HostFacts, Interface
 from nfq_guard.resources.source import Source
@@ -71,6 +77,8 @@ class Bench:
         self.descriptor = create_block()
         self.words = map_block(self.descriptor)
         self.reader = Reader((self.words,))
+        self.ring = create_ring()
+        self.records = RingReader(self.ring)
         self.logged: list[tuple[RuleRef, Place, bytes]] = []
         self.faults: list[str] = []
         self.names = {0: "", ETH0: "eth0", OTHER: "other0"}
@@ -82,12 +90,25 @@ class Bench:
     def fresh(self, fail_mode: FailMode = FailMode.CLOSED) -> Verdicts:
         return Verdicts(
             self.words,
+            Recorder(Writer(self.ring), self.faults.append),
             fail_mode=fail_mode,
             table_size=100,
             place=self.place,
             log_rule=lambda *note: self.logged.append(note),
             log_fault=self.faults.append,
         )
+
+    def close(self) -> None:
+        self.records.close()
+        for descriptor in (self.descriptor, self.ring):
+            os.close(descriptor)
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """Return verdict, reason (or why it could not be judged) and interface of each new record."""
+        return [
+            (one.verdict, one.reason or one.unparsable or "", one.in_interface)
+            for one in self.records.read(1000)
+        ]
 
     def place(self, gate: Gate, inward: int, outward: int) -> Place:
         self.named += 1
@@ -114,7 +135,7 @@ class Bench:
 def bench() -> Iterator[Bench]:
     made = Bench()
     yield made
-    os.close(made.descriptor)
+    made.close()
 
 
 def test_each_verdict_is_counted_on_its_rule_and_reason(bench: Bench) -> None:
@@ -166,7 +187,7 @@ def test_an_interface_that_nothing_governs_gets_the_fail_mode_and_a_reason(
         "unknown-interface": 2
     }
     assert bench.judge(packet(80)) == ALLOW
-    os.close(bench.descriptor)
+    bench.close()
 
 
 def test_an_interface_whose_name_is_not_known_is_not_governed_by_a_wildcard(bench: Bench) -> None:
@@ -189,7 +210,7 @@ def test_what_cannot_be_judged_gets_the_fail_mode_and_a_reason(mode: FailMode, a
         "not-ip": 1,
         "truncated-transport": 1,
     }
-    os.close(bench.descriptor)
+    bench.close()
 
 
 def test_a_large_packet_of_an_interface_that_nothing_governs_hides_nothing() -> None:
@@ -197,7 +218,7 @@ def test_a_large_packet_of_an_interface_that_nothing_governs_hides_nothing() -> 
     bench.install(ruleset(tcp(80)))
 
     assert bench.judge(packet(80) + bytes(COPY_RANGE), OTHER) == UNJUDGED
-    os.close(bench.descriptor)
+    bench.close()
 
 
 def test_a_place_that_failed_once_is_tried_again(bench: Bench) -> None:
@@ -226,7 +247,7 @@ def test_a_port_that_is_hidden_behind_headers_is_denied_in_either_mode(mode: Fai
         "too-many-extension-headers",
         "bad-extension-header",
     }
-    os.close(bench.descriptor)
+    bench.close()
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(FailMode.CLOSED, DENY), (FailMode.OPEN, UNJUDGED)])
@@ -241,7 +262,107 @@ def test_an_engine_that_breaks_gets_the_fail_mode_a_count_and_a_word(mode: FailM
     assert answers == {answer}
     assert bench.reader.word(Word.ENGINE_ERRORS) == 16
     assert "AttributeError" in bench.faults[0]
-    os.close(bench.descriptor)
+    bench.close()
+
+
+def test_a_denial_is_written_down_with_its_rule_and_an_allowed_packet_only_for_who_watches(
+    bench: Bench,
+) -> None:
+    rules = ruleset(LOG, tcp(80), tcp(81, action="Deny"))
+    bench.install(replace(rules, generation=3))
+    before = time.time_ns()
+
+    assert [bench.judge(packet(port)) for port in (80, 81, 82)] == [ALLOW, DENY, DENY]
+
+    first, second = bench.records.read(10)
+    assert [rules.counted[one.counter].rule for one in (first, second)] == ["2", "default"]  # type: ignore[union-attr]
+    assert before <= first.time_ns <= time.time_ns()
+    assert first[2:] == (
+        3,
+        first.counter,
+        "deny",
+        Reason.POLICY,
+        Stage.NORMAL,
+        Side.INGRESS,
+        Direction.IN,
+        False,
+        "eth0",
+        "",
+        40,
+        None,
+        packet(81),
+    )
+    bench.verdicts.watch(deny=True, allow=True)
+    assert [bench.judge(packet(port)) for port in (80, 81)] == [ALLOW, DENY]
+    assert bench.told() == [("allow", "policy", "eth0"), ("deny", "policy", "eth0")]
+    bench.verdicts.watch(deny=False, allow=False)
+    assert bench.judge(packet(80)) == ALLOW
+    assert bench.told() == []
+    assert len(bench.logged) == 3
+
+
+def test_a_flood_of_denials_is_written_down_in_part_unless_somebody_watches(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+    answer = bench.verdicts.judge(IN, ETH0, 0)
+
+    def flood() -> int:
+        for _ in range(2 * BURST):
+            answer(packet(81), 0, len(packet(81)))
+        return len(bench.told())
+
+    bench.verdicts.publish(1000.0)
+    counts = [flood()]
+    bench.verdicts.publish(1000.5)
+    counts.append(flood())
+    bench.verdicts.watch(deny=True, allow=False)
+    answer = bench.verdicts.judge(IN, ETH0, 0)
+    counts.append(flood())
+    bench.verdicts.watch(deny=False, allow=False)
+    answer = bench.verdicts.judge(IN, ETH0, 0)
+    counts.append(flood())
+    bench.verdicts.publish(1000.5)
+
+    assert counts == [BURST, PER_SECOND // 2, 2 * BURST, BURST]
+    assert bench.reader.word(Word.DENIED) == 8 * BURST
+
+
+@pytest.mark.parametrize("mode", list(FailMode))
+def test_what_could_not_be_judged_is_written_down_as_what_became_of_it(mode: FailMode) -> None:
+    bench = Bench(mode)
+    bench.install(ruleset(tcp(80)))
+    verdict = "deny" if mode is FailMode.CLOSED else "unjudged"
+
+    def told() -> list[tuple[str, str, str]]:
+        bench.judge(packet(80), OTHER)
+        bench.judge(b"")
+        return bench.told()
+
+    found = [(verdict, "unknown-interface", "other0"), (verdict, "not-ip", "eth0")]
+    assert told() == (found if mode is FailMode.CLOSED else [])
+    bench.verdicts.watch(deny=True, allow=True)
+    assert told() == found
+    assert bench.reader.word(Word.DENIED) == (4 if mode is FailMode.CLOSED else 0)
+    bench.close()
+
+
+def test_a_fault_of_ours_is_written_down_without_a_reason(bench: Bench) -> None:
+    bench.install(ruleset(tcp(80)))
+    bench.names = {}
+
+    assert bench.judge(packet(80)) == DENY
+
+    assert bench.told() == [("deny", "", "")]
+    assert bench.reader.word(Word.DENIED) == 1
+
+
+def test_who_is_rejected_and_what_is_forwarded_is_written_down_as_that(bench: Bench) -> None:
+    bench.install(replace(CROSSED, options=Options(deny_action=DenyAction.REJECT)))
+
+    assert bench.cross(81) == REJECT
+
+    (record,) = bench.records.read(10)
+    assert (record.verdict, record.rejected, record.stage) == ("deny", True, Stage.FORWARD)
+    assert (record.direction, record.in_interface, record.out_interface) == ("forward", "eth0", "other0")
 
 
 def test_before_the_first_ruleset_nothing_is_allowed(bench: Bench) -> None:

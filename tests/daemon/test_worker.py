@@ -24,6 +24,7 @@ from nfq_guard.daemon.counters import UNPARSABLE_WORD, VERDICT_WORD, Word, creat
 from nfq_guard.daemon.parcel import Unpacking
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.process import WorkerProcess
+from nfq_guard.daemon.ring import Reader, Writer, create_ring
 from nfq_guard.daemon.worker import Worker, _described
 from nfq_guard.engine import Engine, flowtable
 from nfq_guard.engine.axis import Axis
@@ -55,7 +56,8 @@ class Serving:
     def __init__(self, ruleset: Ruleset | None = None) -> None:
         self.descriptor = create_block()
         self.words = map_block(self.descriptor)
-        self.process = WorkerProcess(SETUP, self.descriptor)
+        self.ring = create_ring()
+        self.process = WorkerProcess(SETUP, self.descriptor, self.ring)
         self.install(1, ruleset)
         self.process.send(protocol.Bind())
         until(lambda: self.heard().bound, "bound", 20)
@@ -66,6 +68,10 @@ class Serving:
         payload = protocol.store(rules, protocol.Install(generation, slots))
         self.process.send_file(payload)
         os.close(payload)
+
+    def close(self) -> None:
+        for descriptor in (self.descriptor, self.ring):
+            os.close(descriptor)
 
     def heard(self) -> WorkerProcess:
         self.process.wait(0.05)
@@ -80,7 +86,7 @@ def serving() -> Iterator[Serving]:
         yield made
         made.process.kill()
         made.process.close()
-        os.close(made.descriptor)
+        made.close()
 
 
 def test_it_acknowledges_each_ruleset_and_publishes_its_generation(serving: Serving) -> None:
@@ -94,6 +100,38 @@ def test_it_shows_that_it_lives_while_there_is_nothing_to_do(serving: Serving) -
     before = serving.words[Word.HEARTBEAT_NS]
 
     until(lambda: serving.words[Word.HEARTBEAT_NS] > before, "a beat", 5)
+
+
+def test_it_writes_down_what_it_is_told_to_watch_for(here: Here) -> None:
+    reader = Reader(here.ring)
+    here.send(replace(compiled(endpoint("lo"), policy(tcp(80))), generation=1))
+    here.settle()
+
+    told = []
+    for wish in (protocol.NOBODY_WATCHES, protocol.Watch(deny=True, allow=True), protocol.NOBODY_WATCHES):
+        protocol.send(here.control, wish)
+        here.settle()
+        assert [here.judge(syn(port)) for port in (80, 81)] == [ALLOW, DENY]
+        told.append([record.verdict for record in reader.read(10)])
+
+    assert told == [["deny"], ["allow", "deny"], ["deny"]]
+    assert here.heard() == [protocol.Installed(1)]
+    reader.close()
+
+
+def test_without_a_controller_nobody_watches() -> None:
+    made = Here()
+    protocol.send(made.control, protocol.Watch(deny=True, allow=True))
+    made.worker._turn()
+    watched = [made.worker._verdicts._recorder.everything]
+
+    made.control.close()
+    made.worker._turn()
+
+    watched.append(made.worker._verdicts._recorder.everything)
+    assert watched == [True, False]
+    for descriptor in (made.descriptor, made.ring):
+        os.close(descriptor)
 
 
 def test_it_outlives_its_controller_and_ignores_the_terminal(serving: Serving) -> None:
@@ -156,7 +194,7 @@ def test_a_renamed_interface_is_judged_by_its_new_name_from_the_next_packet() ->
             server.close()
             serving.process.kill()
             serving.process.close()
-            os.close(serving.descriptor)
+            serving.close()
 
 
 def large(generation: int = 0, *, number: int = 20_000) -> Ruleset:
@@ -204,7 +242,7 @@ def test_while_a_ruleset_is_taken_in_packets_are_judged_by_the_one_before(big: R
             server.close()
             serving.process.kill()
             serving.process.close()
-            os.close(serving.descriptor)
+            serving.close()
 
 
 def test_a_ruleset_that_cannot_be_taken_in_is_refused_and_the_one_before_stays(
@@ -229,7 +267,8 @@ class Here:
         self.control, theirs = protocol.pair()
         self.descriptor = create_block()
         self.words = map_block(self.descriptor)
-        self.worker = Worker(theirs, self.words)
+        self.ring = create_ring()
+        self.worker = Worker(theirs, self.words, Writer(self.ring))
         protocol.send(self.control, SETUP)
         self.worker._turn()
 
@@ -272,6 +311,7 @@ class Here:
         if self.worker._links is not None:
             self.worker._links.close()
         os.close(self.descriptor)
+        os.close(self.ring)
 
     interface = socket.if_nametoindex("lo")
 

@@ -80,7 +80,7 @@ def test_a_chain_must_end_in_a_decision_about_anything() -> None:
 def test_the_decisive_line_is_counted() -> None:
     chain = Chain([FlatRule(Step.DECIDE, only(4, dport=one(port_key(443))), ALLOW, counter=7), LAST])
 
-    assert chain.classify(SYN) == Match(ALLOW, (7,))
+    assert chain.classify(SYN) == Match(ALLOW, (7,), decisive=7)
     assert chain.classify(SYN._replace(dport=80)) == Match(DENY)
 
 
@@ -89,7 +89,7 @@ def test_a_log_line_is_noted_once_and_the_walk_goes_on_behind_its_rule() -> None
     twice = [FlatRule(Step.LOG, ANYTHING, target=2, ref=rule, counter=1) for _ in range(2)]
     chain = Chain([*twice, FlatRule(Step.DECIDE, ANYTHING, ALLOW, counter=2), LAST])
 
-    assert chain.classify(SYN) == Match(ALLOW, (1, 2), (rule,))
+    assert chain.classify(SYN) == Match(ALLOW, (1, 2), (rule,), 2)
 
 
 def test_a_pass_is_counted_and_skips_to_its_target() -> None:
@@ -101,7 +101,7 @@ def test_a_pass_is_counted_and_skips_to_its_target() -> None:
         ]
     )
 
-    assert chain.classify(SYN) == Match(ALLOW, (1, 3))
+    assert chain.classify(SYN) == Match(ALLOW, (1, 3), decisive=3)
 
 
 def test_a_stage_may_end_without_an_opinion() -> None:
@@ -121,7 +121,7 @@ def test_a_chain_survives_the_way_to_the_worker() -> None:
 
     copy = pickle.loads(pickle.dumps(chain))  # noqa: S301 - our own bytes
 
-    assert copy.classify(SYN) == Match(ALLOW, (7,))
+    assert copy.classify(SYN) == Match(ALLOW, (7,), decisive=7)
 
 
 def told(chain: Chain) -> object:

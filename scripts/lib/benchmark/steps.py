@@ -20,6 +20,8 @@ from rich.table import Table
 from benchmark.policies import ENDPOINT, GUARDED, NODE, PolicySet, files, policies
 from nfq_guard.compile import compile_ruleset
 from nfq_guard.daemon.counters import create_block, map_block
+from nfq_guard.daemon.recorder import Recorder
+from nfq_guard.daemon.ring import Writer, create_ring
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Engine, Place
 from nfq_guard.engine.flowtable import Outcome
@@ -78,6 +80,7 @@ def steps(compiled: Ruleset) -> dict[str, Callable[[Sequence[bytes]], None]]:
     assert way is not None, "eth0 is governed"  # noqa: S101
     verdicts = Verdicts(
         map_block(create_block()),
+        Recorder(Writer(create_ring()), print),
         fail_mode=FailMode.CLOSED,
         table_size=0,
         place=lambda gate, _inward, _outward: Place(gate, "eth0"),

@@ -1,0 +1,114 @@
+"""What a worker writes down of its verdicts, and how much of it.
+
+Owns the worker's end of its ring. A denial is always worth writing down, but so many a
+second at most while nobody watches, so that a flood of them costs next to nothing; what
+is allowed, only while somebody does. Must never raise, and never change a verdict.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from nfq_guard.kernel.gates import DENY, REJECT
+from nfq_guard.packet import Unparsable
+from nfq_guard.stream import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nfq_guard.daemon.ring import Writer
+    from nfq_guard.engine.engine import Place
+    from nfq_guard.engine.flowtable import Outcome
+    from nfq_guard.packet import Data, UnparsableReason
+
+    Ask = Callable[[Data, int, int], Outcome | Unparsable]
+
+BURST, PER_SECOND = 100, 100
+"""Denials that are written down while nobody watches. The deny log writes fewer lines than that."""
+
+
+class Recorder:
+    """Writes records under one ruleset at a time."""
+
+    def __init__(self, writer: Writer, log_fault: Callable[[str], None]) -> None:
+        """Nobody watches yet."""
+        self._write = writer.write
+        self._log_fault = log_fault
+        self._every_denial = False
+        self._at = 0.0
+        """Monotonic time up to which `spare` was filled up."""
+        self.generation = 0
+        self.everything = False
+        """Whether somebody watches what is allowed, or left to another stage, too."""
+        self.spare: list[None] = [None] * BURST
+        """One item for each denial that may still be written down. Always the same list: the packet path
+        asks it, and nothing else, whether a denial is worth a call."""
+
+    def watch(self, *, deny: bool, allow: bool) -> None:
+        """Write down every denial from now on, or everything."""
+        self._every_denial = deny
+        self.everything = allow
+        self.spare[:] = [None] * BURST
+
+    def refill(self, now: float) -> None:
+        """Let so many denials more be written down; `now` in seconds of a clock that does not go back."""
+        due = int((now - self._at) * PER_SECOND)
+        if due > 0:
+            # What is not a whole one yet counts the next time: a busy worker asks every few milliseconds.
+            self._at += due / PER_SECOND
+            self.spare.extend([None] * min(due, BURST - len(self.spare)))
+
+    def following(self, ask: Ask, where: bytes) -> Ask:
+        """Return what asks the same, and writes down what does not deny."""
+
+        def follow(message: Data, at: int, end: int) -> Outcome | Unparsable:
+            outcome = ask(message, at, end)
+            if not isinstance(outcome, Unparsable) and not outcome.denies:
+                self._judged(outcome, where, message, at, end)
+            return outcome
+
+        return follow
+
+    def denied(self, outcome: Outcome, where: bytes, message: Data, at: int, end: int) -> None:
+        """Write down a denial, if there is one to spare."""
+        if self._spares_one():
+            self._judged(outcome, where, message, at, end)
+
+    def unreadable(
+        self, reason: UnparsableReason | None, answer: int, where: bytes, message: Data, at: int, end: int
+    ) -> None:
+        """Write down what could not be judged, for a reason of its own (None: for a fault of ours)."""
+        if answer == DENY:
+            if self._spares_one():
+                self._put(-1, record.outcome(record.DENY, unparsable=reason), where, message, at, end)
+        elif self.everything:
+            self._put(-1, record.outcome(record.UNJUDGED, unparsable=reason), where, message, at, end)
+
+    def _spares_one(self) -> bool:
+        if not self.spare:
+            return False
+        if not self._every_denial:
+            self.spare.pop()
+        return True
+
+    def _judged(self, outcome: Outcome, where: bytes, message: Data, at: int, end: int) -> None:
+        decision = outcome.match.decision
+        if decision is None:
+            said = record.outcome(record.PASS)
+        else:
+            rejected = outcome.answer == REJECT
+            said = record.outcome(decision.verdict, decision.reason, decision.side, rejected=rejected)
+        self._put(outcome.match.decisive, said, where, message, at, end)
+
+    def _put(self, counter: int, said: bytes, where: bytes, message: Data, at: int, end: int) -> None:
+        try:
+            self._write((time.time_ns(), self.generation, counter), said, where, message, at, end)
+        except Exception as error:  # noqa: BLE001 - a record that cannot be written is worth no packet's verdict
+            self._log_fault(f"no record: {type(error).__name__}: {error}")
+
+
+def whereabouts(place: Place) -> bytes:
+    """Return how records say where the packets of a place were judged."""
+    gate = place.gate
+    return record.place(gate.stage, gate.direction, place.in_interface, place.out_interface)

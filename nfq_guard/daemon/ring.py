@@ -1,0 +1,133 @@
+"""Records of verdicts in shared memory: one ring a worker, overwritten round and round.
+
+Owns who may write a slot when. One writer, the worker; it never waits for a reader and
+knows of none. Readers in other processes, who cannot write, see whole records only, and
+learn from the numbers how many were overwritten before they came to them. The
+controller holds the memory while workers come and go.
+
+A slot's number is taken away before it is written anew and put there when it is whole,
+so a reader compares it before and after it copies. That needs stores to be seen in their
+order, as x86 has it; elsewhere some thousand instructions of the interpreter lie between.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+from nfq_guard.stream.record import DATA_AT, HEAD, HEAD_AT, KEPT, SLOT, Record, length_of, read
+
+if TYPE_CHECKING:
+    from nfq_guard.packet import Data
+
+SLOTS = 8192
+"""A power of two: 3 MiB, touched as used. At 20,000 records a second a reader may be 0.4 s late."""
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Whoever holds it, even for writing, cannot take the memory away from under the others."""
+_HEADER = 64
+"""Bytes ahead of the slots; the first word is the last whole record's number."""
+SIZE = _HEADER + SLOTS * SLOT
+_WORD = 8
+_SLOT_WORDS, _FIRST_WORD = SLOT // _WORD, _HEADER // _WORD
+
+
+def create_ring() -> int:
+    """Return a descriptor of a new, empty ring, inheritable by name only."""
+    descriptor = os.memfd_create("nfq-guard-verdicts", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, SIZE)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    return descriptor
+
+
+def read_only(descriptor: int) -> int:
+    """Return another descriptor of a ring, by which nothing can be written."""
+    return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class Writer:
+    """The worker's end. Goes on behind the last whole record of whoever wrote before."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Map the ring. The descriptor stays the caller's."""
+        self._memory = memoryview(mmap.mmap(descriptor, SIZE))
+        self._words = self._memory.cast("Q")
+        self._last = self._words[0]
+
+    def write(
+        self,
+        head: tuple[int, int, int],
+        outcome: bytes,
+        place: bytes,
+        message: Data,
+        at: int,
+        end: int,
+    ) -> None:
+        """Write down a verdict about the packet in `message[at:end]`.
+
+        `head`: time in nanoseconds, generation, counter; `outcome` and `place` as stream/record.py makes them.
+        """
+        memory, words = self._memory, self._words
+        number = self._last + 1
+        slot = number & SLOTS - 1
+        kept = min(end - at, KEPT)
+        start = _HEADER + slot * SLOT
+        word = _FIRST_WORD + slot * _SLOT_WORDS
+        words[word] = 0
+        HEAD.pack_into(memory, start + HEAD_AT, *head, length_of(message, at, end), kept, outcome, place)
+        start += DATA_AT
+        memory[start : start + kept] = message[at : at + kept]
+        words[word] = number
+        words[0] = self._last = number
+
+
+class Reader:
+    """A watcher's end: every record from now on, as far as it keeps up."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Map the ring, for reading alone. The descriptor stays the caller's. ValueError if it is no ring."""
+        if os.fstat(descriptor).st_size != SIZE:
+            raise ValueError(f"a ring has {SIZE} bytes, this has {os.fstat(descriptor).st_size}")
+        self._map = mmap.mmap(descriptor, SIZE, prot=mmap.PROT_READ)
+        self._memory = memoryview(self._map)
+        self._words = self._memory.cast("Q")
+        self._at = self._words[0]
+        """Number of the last record that was read, or lost."""
+        self.lost = 0
+        """Records that were overwritten before they were read."""
+
+    def read(self, most: int) -> list[Record]:
+        """Return the records that have come since, oldest first, at most so many. Never waits."""
+        found: list[Record] = []
+        for _ in range(most):
+            last = self._words[0]
+            if last <= self._at:
+                break
+            oldest = last - SLOTS + 1
+            if self._at + 1 < oldest:
+                self.lost += oldest - self._at - 1
+                self._at = oldest - 1
+            self._at += 1
+            record = self._copied(self._at)
+            if record is None:
+                self.lost += 1
+            else:
+                found.append(record)
+        return found
+
+    def _copied(self, number: int) -> Record | None:
+        """Return a record, None if the writer has come round to its slot."""
+        slot = number & SLOTS - 1
+        word = _FIRST_WORD + slot * _SLOT_WORDS
+        if self._words[word] != number:
+            return None
+        start = _HEADER + slot * SLOT
+        copy = bytes(self._memory[start : start + SLOT])
+        return read(copy) if self._words[word] == number else None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._words.release()
+        self._memory.release()
+        self._map.close()

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from captures import wire
+from events import ALLOW_SSH, END_OF_TIER, SSH
+from netns import until
+from told import Telling
+
+from nfq_guard.cli.follow import Follower, RefusedError
+from nfq_guard.daemon.ring import SLOTS
+from nfq_guard.model.decision import Reason
+from nfq_guard.model.flow import Direction, Side, Stage
+from nfq_guard.stream.record import DENY, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nfq_guard.stream.event import Event
+
+RECORD = Record(
+    0,
+    1_767_225_600_000_000_000,
+    3,
+    1,
+    DENY,
+    Reason.TIER_DEFAULT,
+    Stage.NORMAL,
+    Side.INGRESS,
+    Direction.IN,
+    False,
+    "eth0",
+    "",
+    60,
+    None,
+    wire(SSH),
+)
+
+
+@pytest.fixture
+def telling(tmp_path: Path) -> Iterator[Telling]:
+    made = Telling(str(tmp_path / "control.sock"), queues=(4600, 4601))
+    made.legends = {3: (ALLOW_SSH, END_OF_TIER)}
+    with made:
+        yield made
+    made.close()
+
+
+class Watcher:
+    """A follower with everything that it said."""
+
+    def __init__(self, path: str, *verdicts: str) -> None:
+        self.said: list[str] = []
+        self.follower = Follower(path, verdicts or (DENY,), self.said.append)
+
+    def keep_until_said(self, words: str) -> None:
+        def said() -> bool:
+            self.follower.keep()
+            return any(words in line for line in self.said)
+
+        until(said, words)
+
+    def read(self) -> list[Event]:
+        return self.follower.read()
+
+
+@pytest.fixture
+def watcher(telling: Telling) -> Iterator[Watcher]:
+    made = Watcher(telling.path)
+    made.follower.connect()
+    yield made
+    made.follower.close()
+
+
+def test_verdicts_of_all_queues_come_in_the_order_of_their_time_with_their_rules(
+    telling: Telling, watcher: Watcher
+) -> None:
+    telling.write(RECORD, RECORD._replace(time_ns=RECORD.time_ns + 2))
+    telling.write(RECORD._replace(time_ns=RECORD.time_ns + 1, counter=0), queue=4601)
+
+    first, second, third = watcher.read()
+    assert [event.queue for event in (first, second, third)] == [4600, 4601, 4600]
+    assert (first.rule, second.rule) == (END_OF_TIER, ALLOW_SSH)
+    assert first.packet == SSH
+    assert watcher.read() == []
+    assert len([request for request in telling.asked if request["command"] == "legend"]) == 1
+
+
+def test_what_was_there_before_is_not_shown(telling: Telling) -> None:
+    telling.write(RECORD)
+    watcher = Watcher(telling.path)
+    watcher.follower.connect()
+
+    assert watcher.read() == []
+    watcher.follower.close()
+
+
+def test_the_wish_names_the_verdicts_and_is_renewed_before_it_runs_out(
+    telling: Telling, watcher: Watcher
+) -> None:
+    assert [(wish["verdicts"], wish["open"]) for wish in telling.wishes()] == [([DENY], True)]
+    watcher.follower.keep()
+    assert len(telling.wishes()) == 1
+
+    def renewed() -> bool:
+        watcher.follower.keep()
+        return len(telling.wishes()) > 1
+
+    began = time.monotonic()
+    until(renewed, "the wish is renewed")
+    assert time.monotonic() - began < telling.lease
+    first, second = telling.wishes()
+    assert (second["id"], second["open"]) == (first["id"], False)
+    assert watcher.said == []
+
+
+def test_losses_are_counted_over_all_rings_and_lives(telling: Telling, watcher: Watcher) -> None:
+    telling.write(*[RECORD] * (SLOTS + 5))
+    telling.write(*[RECORD] * (SLOTS + 2), queue=4601)
+    while watcher.read():
+        pass
+    assert watcher.follower.lost == 7
+
+    watcher.follower.connect()
+    telling.write(*[RECORD] * (SLOTS + 1))
+    while watcher.read():
+        pass
+    assert watcher.follower.lost == 8
+
+
+def test_who_was_held_up_past_the_lease_says_for_how_long(telling: Telling) -> None:
+    telling.lease = 0.05
+    watcher = Watcher(telling.path)
+    watcher.follower.connect()
+    time.sleep(0.2)
+    watcher.follower.keep()
+    watcher.follower.close()
+
+    (said,) = watcher.said
+    assert said.startswith("held up for 0.")
+    assert said.endswith("so verdicts of that time may be missing")
+
+
+def test_a_generation_whose_number_comes_round_again_gets_its_own_rules(
+    telling: Telling, watcher: Watcher
+) -> None:
+    telling.write(RECORD)
+    assert [event.rule for event in watcher.read()] == [END_OF_TIER]
+    telling.legends, telling.changes = {3: (END_OF_TIER, ALLOW_SSH)}, 6
+
+    def renewed() -> bool:
+        watcher.follower.keep()
+        return len(telling.wishes()) > 1
+
+    until(renewed, "the wish is renewed")
+    telling.write(RECORD)
+    assert [event.rule for event in watcher.read()] == [ALLOW_SSH]
+
+
+def test_rules_that_are_not_known_yet_are_asked_for_again(telling: Telling, watcher: Watcher) -> None:
+    early = RECORD._replace(generation=4)
+    telling.write(early)
+    assert [event.rule for event in watcher.read()] == [None]
+    telling.legends[4] = (ALLOW_SSH, END_OF_TIER)
+
+    def known() -> bool:
+        telling.write(early)
+        return watcher.read()[0].rule is not None
+
+    until(known, "the rules are known")
+
+
+def test_what_the_kernel_decides_is_told_as_a_difference(telling: Telling, watcher: Watcher) -> None:
+    row = {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 5}
+    telling.kernel = [row]
+    assert watcher.follower.counted() == []
+
+    telling.kernel = [{**row, "packets": 9}]
+    (counted,) = watcher.follower.counted()
+    assert (counted.labels.reason, counted.packets) == ("failsafe", 4)
+
+    telling.kernel = [{"nonsense": 1}]
+    assert watcher.follower.counted() == []
+
+
+def test_a_guard_that_goes_away_is_waited_for_and_its_workers_are_read_on(
+    telling: Telling, watcher: Watcher
+) -> None:
+    telling.write(RECORD)
+    assert len(watcher.read()) == 1
+    telling.go()
+    watcher.keep_until_said("the guard is gone")
+    assert watcher.follower.counted() == []
+
+    telling.write(RECORD)
+    assert [event.rule for event in watcher.read()] == [END_OF_TIER]
+
+    telling.come()
+    watcher.keep_until_said("the guard is back")
+    telling.write(RECORD)
+    assert [event.rule for event in watcher.read()] == [END_OF_TIER]
+    assert [line.split(" (")[0] for line in watcher.said] == [
+        "the guard is gone",
+        "the guard is back; verdicts of the time between are missing",
+    ]
+
+
+def test_a_guard_that_refuses_later_on_counts_as_gone(telling: Telling) -> None:
+    telling.lease = 0.05
+    watcher = Watcher(telling.path)
+    watcher.follower.connect()
+    telling.refusal = "there are 64 watchers already"
+
+    watcher.keep_until_said("there are 64 watchers already")
+    telling.refusal = ""
+    watcher.keep_until_said("the guard is back")
+    watcher.follower.close()
+
+
+@pytest.mark.parametrize("answer", ["there is no command 'watch'", "there are 64 watchers already"])
+def test_a_guard_that_refuses_at_once_is_an_error(telling: Telling, answer: str) -> None:
+    telling.refusal = answer
+    watcher = Watcher(telling.path)
+
+    with pytest.raises(RefusedError, match=answer):
+        watcher.follower.connect()
+
+
+def test_no_guard_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Watcher(str(tmp_path / "none")).follower.connect()
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_no_descriptor_is_left_open(telling: Telling) -> None:
+    before = open_descriptors()
+    watcher = Watcher(telling.path)
+    watcher.follower.connect()
+    watcher.follower.connect()
+    watcher.follower.close()
+
+    until(lambda: open_descriptors() == before, "all are closed")

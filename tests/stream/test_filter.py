@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from events import EVENTS, FRAGMENT, PING, SHOP_WEB, SSH, WEB6, denied, event
+from filter_oracle import NODES, means
+from hypothesis import given
+
+from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wanted_verdicts
+from nfq_guard.stream.record import ALLOW, DENY, PASS, UNJUDGED
+
+if TYPE_CHECKING:
+    from nfq_guard.stream.event import Event
+    from nfq_guard.stream.nodes import Node
+
+MATCHES = {
+    "everything, without a condition": ("", event(), True),
+    "a verdict": ("deny", denied(), True),
+    "not another": ("deny", event(), False),
+    "a network of the source": ("src in 198.51.100.0/24", event(packet=SSH), True),
+    "an address outside of it": ("src in 198.51.101.0/24", event(packet=SSH), False),
+    "no network of the other family": ("src in 0.0.0.0/0", event(packet=WEB6), False),
+    "either address": ("host 192.0.2.10", event(packet=SSH), True),
+    "not one of either is neither": ("host != 192.0.2.10", event(packet=SSH), False),
+    "a port among some": ("dport in {80, 1-25}", event(packet=SSH), True),
+    "an order": ("sport >= 40000 and sport < 40001", event(packet=SSH), True),
+    "an absent port is no port": ("dport == 22", event(packet=FRAGMENT), False),
+    "nor any other": ("dport != 22", event(packet=FRAGMENT), False),
+    "not turns that round": ("not dport == 22", event(packet=FRAGMENT), True),
+    "a policy by its name": ("policy allow-web", event(rule=SHOP_WEB), True),
+    "a policy with its namespace": ("policy shop/allow-web", event(rule=SHOP_WEB), True),
+    "a policy of another namespace": ("policy other/allow-web", event(rule=SHOP_WEB), False),
+    "a pattern": ("policy ~ allow-*", event(rule=SHOP_WEB), True),
+    "not a pattern": ("policy !~ allow-*", event(rule=SHOP_WEB), False),
+    "a pattern of nobody's policy": ("policy !~ allow-*", event(rule=None), False),
+    "a type": ("icmp type 8", event(packet=PING), True),
+    "either interface": ("iface cali1", event(direction="forward", out_interface="cali1"), True),
+    "a protocol by number": ("proto 6", event(), True),
+    "a kind in short": ("kind gnp", event(), True),
+    "a rule": ("rule 0", event(), True),
+}
+
+
+@pytest.mark.parametrize(("text", "one", "expected"), MATCHES.values(), ids=MATCHES.keys())
+def test_a_filter_means(text: str, one: Event, *, expected: bool) -> None:
+    assert parse_filter(text).matches(one) is expected
+
+
+@given(NODES, EVENTS)
+def test_a_filter_means_what_the_documentation_says(node: Node, one: Event) -> None:
+    assert Filter.of(node).matches(one) is means(node, one)
+
+
+@given(NODES, EVENTS)
+def test_what_is_meant_has_a_verdict_that_is_wanted(node: Node, one: Event) -> None:
+    denies = {"invalid", "tier-default", "no-match"}
+    if one.verdict != DENY and (one.rejected or one.reason in denies):
+        return  # there is no such event
+    assert not means(node, one) or one.verdict in wanted_verdicts(node)
+
+
+ALL = {ALLOW, DENY, PASS, UNJUDGED}
+WANTED = {
+    "everything": ("", ALL),
+    "denials": ("deny", {DENY}),
+    "denials of something": ("deny and tcp and dport 443", {DENY}),
+    "denials or something": ("deny or tcp", ALL),
+    "one of two": ("deny dport 1 or allow", {DENY, ALLOW}),
+    "all but one": ("verdict != allow", {DENY, PASS, UNJUDGED}),
+    "not a verdict": ("not allow", {DENY, PASS, UNJUDGED}),
+    "not a group": ("not (allow or pass or unjudged)", {DENY}),
+    "not something": ("not tcp", ALL),
+    "not what is not": ("not (not deny or tcp)", {DENY}),
+    "a set": ("verdict in {deny, pass}", {DENY, PASS}),
+    "a pattern": ("verdict ~ *n*", {DENY, UNJUDGED}),
+    "not a pattern": ("verdict !~ *[au]*", {DENY}),
+    "reasons that only denials have": ("reason in {tier-default, no-match}", {DENY}),
+    "reasons that others have too": ("reason in {tier-default, policy}", ALL),
+    "what is rejected": ("rejected", {DENY}),
+    "what is not": ("rejected == false", ALL),
+    "nothing": ("deny and allow", set()),
+}
+
+
+@pytest.mark.parametrize(("text", "verdicts"), WANTED.values(), ids=WANTED.keys())
+def test_only_these_verdicts_need_to_be_told(text: str, verdicts: set[str]) -> None:
+    assert wanted_verdicts(parse_filter(text).node) == verdicts
+
+
+def test_filters_are_joined_with_names_from_elsewhere() -> None:
+    joined = conjoin([parse_filter("tcp or udp").node, equals("policy", "a b"), equals("iface", "eth*")])
+
+    assert joined.canonical == '(proto == tcp or proto == udp) and policy == "a b" and iface ~ eth*'
+    assert conjoin([parse_filter("").node]).canonical == ""
+    assert parse_filter("udp or tcp") != parse_filter("tcp or udp")
+    assert parse_filter("tcp  udp") == parse_filter("tcp and udp")
