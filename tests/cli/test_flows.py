@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from events import PING, WEB6, denied, event
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,10 @@ from nfq_guard.cli.flows import KEYS, parse_flow, parse_observed, verdict_object
 from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
 from nfq_guard.model.flow import ABSENT, CtState, Direction, Flow, Packet, Side, Stage
+from nfq_guard.stream.lines import document
+
+if TYPE_CHECKING:
+    from nfq_guard.stream.event import Event
 
 SSH = {
     "direction": "in",
@@ -166,17 +172,21 @@ def test_any_json_is_a_flow_or_a_value_error(document: Any) -> None:
         assert isinstance(flow, Flow)
 
 
-def test_a_line_of_the_verdict_stream_has_a_flow_among_its_keys() -> None:
-    said = {
-        "time": "…",
-        "verdict": "deny",
-        "stage": "normal",
-        "side": "ingress",
-        "rule": 0,
-        "icmp_type": None,
-    }
+@pytest.mark.parametrize(
+    "seen",
+    [
+        event(),
+        denied(packet=PING),
+        denied(packet=WEB6, direction="forward", stage="forward", out_interface="cali1"),
+    ],
+)
+def test_a_line_of_the_verdict_stream_is_about_a_flow(seen: Event) -> None:
+    line = json.loads(json.dumps(document(seen)))
 
-    assert parse_observed(SSH | said) == parse_observed(SSH) == parse_flow(SSH)
+    flow = parse_observed(line)
+
+    assert (flow.packet, flow.in_interface) == (seen.packet, "eth0")
+    assert flow.out_interface == (seen.out_interface or None)
 
 
 def test_a_verdict_about_nothing_that_could_be_read_is_no_flow() -> None:
