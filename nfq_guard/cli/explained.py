@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from nfq_guard.model.problem import Position
 
 MOST_RULES = 40
-"""Rules of a policy, and policies not asked, that are shown without --all."""
+"""Rules of a policy, policies of a tier, and policies not asked, that are shown without --all."""
+_MATCHED = frozenset({Outcome.DECIDED, Outcome.PASSED, Outcome.LOGGED})
 _RANGES = 6
 _NAMES = {
     "src": "source address",
@@ -62,13 +63,27 @@ def _stage(step: StageStep, *, everything: bool) -> Iterator[str]:
     for tier in step.tiers:
         order = "last" if tier.order is None else f"order {tier.order:.12g}"
         yield f"  tier {tier.name} ({order})"
-        for policy in tier.policies:
+        shown = tier.policies if everything else _telling(tier.policies)
+        for policy in shown:
             yield from _policy(policy, everything=everything)
+        yield from _more(len(tier.policies) - len(shown), "policies", indent="    ")
         yield f"    end of tier: {tier.default_action} [{tier.end}]"
     for profile in step.profiles:
         yield from _policy(profile, everything=everything)
     if step.decision is None and step.spared is None:
         yield "  no opinion: the next stage is asked"
+
+
+def _telling(policies: Sequence[PolicyStep]) -> Sequence[PolicyStep]:
+    """Return the policies that are shown: of many, those with a rule that matched, or nearly did."""
+    if len(policies) <= MOST_RULES:
+        return policies
+    telling = [policy for policy in policies if any(map(_is_telling, policy.rules))]
+    return telling[:MOST_RULES]
+
+
+def _is_telling(rule: RuleStep) -> bool:
+    return rule.outcome in _MATCHED or (rule.outcome is Outcome.RULED_OUT and rule.nearly)
 
 
 def _policy(policy: PolicyStep, *, everything: bool) -> Iterator[str]:

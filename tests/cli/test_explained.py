@@ -54,6 +54,23 @@ def test_long_policies_are_cut_short_unless_all_is_wanted() -> None:
     assert len(whole) == len(short) + 4
 
 
+def test_of_many_policies_those_are_shown_that_say_something() -> None:
+    others = [
+        policy(
+            f"other-{number}", ingress=[{"action": "Deny", "protocol": "UDP", "destination": {"ports": [9]}}]
+        )
+        for number in range(MOST_RULES)
+    ]
+    found = explained(QUESTION, *others, WEB, policy("z-log", ingress=[{"action": "Log"}]))
+
+    lines = list(text_of(found, "", everything=False))
+
+    named = [line.strip() for line in lines if line.startswith("    GlobalNetworkPolicy(")]
+    assert named == ["GlobalNetworkPolicy(web)", "GlobalNetworkPolicy(z-log)"]
+    assert f"    {MOST_RULES} more policies (--all shows them)" in lines
+    assert sum("other-" in line for line in text_of(found, "", everything=True)) == MOST_RULES
+
+
 def test_policies_that_were_not_asked_stand_at_the_end() -> None:
     lines = list(
         text_of(
