@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.adapters.control import Conversation
@@ -38,6 +39,9 @@ _LEGENDS = 16
 """Generations whose rules are kept."""
 _UNKNOWN_SECONDS = 0.1
 """How long an answer counts that a generation is not known."""
+
+_UNKNOWN = 8
+"""Generations that are not known which the guard is asked about in that time."""
 
 
 class RefusedError(Exception):
@@ -71,6 +75,8 @@ class Follower:
         self._changes: object = None
         """Of the guard's legends, when last heard: the numbers of generations come round again."""
         self._legends: dict[int, _Asked] = {}
+        self._unknown: deque[float] = deque(maxlen=_UNKNOWN)
+        """When the guard was last asked about generations that it does not know."""
         self._counts = Counts()
 
     @property
@@ -204,13 +210,22 @@ class Follower:
         asked = self._legends.get(generation)
         if asked is not None and (asked.legend is not None or time.monotonic() - asked.at < _UNKNOWN_SECONDS):
             return asked.legend
+        now = time.monotonic()
+        if len(self._unknown) >= _UNKNOWN and now - self._unknown[0] < _UNKNOWN_SECONDS:
+            # Whoever writes such numbers is no worker of ours any more: the guard need not hear of each.
+            return None
         answer = self._ask({"command": "legend", "generation": generation})
         try:
             legend = None if answer is None or "error" in answer else Legend.from_json(answer)
         except ValueError:
             legend = None
+        if legend is None:
+            self._unknown.append(now)
         if len(self._legends) >= _LEGENDS:
-            del self._legends[min(self._legends)]
+            # What is not known first: it costs the guard least to be asked for again.
+            del self._legends[
+                min(self._legends, key=lambda known: (self._legends[known].legend is not None, known))
+            ]
         self._legends[generation] = _Asked(legend, time.monotonic())
         return legend
 

@@ -116,6 +116,11 @@ class Reader:
                 found.append(record)
         return found
 
+    @property
+    def behind(self) -> int:
+        """Return how many records of the ring have not been read yet: of what a worker says, SLOTS at most."""
+        return max(0, min(self._words[0] - self._at, SLOTS))
+
     def _copied(self, number: int) -> Record | None:
         """Return a record, None if the writer has come round to its slot."""
         slot = number & SLOTS - 1

@@ -135,18 +135,19 @@ class _Denials:
     def take(self, now: float) -> list[dict[str, object]]:
         """Return the lines of what was denied since, not more than a bounded number of records."""
         # Counted later than written down: whatever is counted by now, and not in a ring, never was or is lost.
+        # What is still to be read may hold as many denials: a flood is told of while it lasts, not when it ends.
         denied = self._counters.word(Word.DENIED)
         lines = []
-        drained = True
+        unread = 0
         for queue, reader in self._readers.items():
             records = reader.read(self._most)
-            drained = drained and len(records) < self._most
+            unread += reader.behind
             for record in records:
                 if record.verdict == DENY:
                     self._seen += 1
                     legend = self._legends.of(record.generation)
                     lines.append(self._log.meet(event_of(record, queue, legend), now))
-        if drained and (missed := denied - self._seen - self.missed) > 0:
+        if (missed := denied - self._seen - self.missed - unread) > 0:
             self.missed += missed
             self._log.miss(missed)
         return [line for line in lines if line is not None]

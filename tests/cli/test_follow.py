@@ -173,6 +173,23 @@ def test_rules_that_are_not_known_yet_are_asked_for_again(telling: Telling, watc
     until(known, "the rules are known")
 
 
+def test_a_worker_that_makes_generations_up_has_the_guard_asked_a_few_times_only(
+    telling: Telling, watcher: Watcher
+) -> None:
+    telling.write(RECORD)
+    watcher.read()
+    began = time.monotonic()
+    for generation in range(100, 600):
+        telling.write(RECORD._replace(generation=generation), RECORD)
+    rules = [event.rule for event in watcher.read()]
+    tenths = (time.monotonic() - began) / 0.1 + 1
+
+    assert rules == [None, END_OF_TIER] * 500
+    asked = [request["generation"] for request in telling.asked if request["command"] == "legend"]
+    assert asked.count(3) == 1
+    assert len(asked) <= 1 + 8 * tenths
+
+
 def test_what_the_kernel_decides_is_told_as_a_difference(telling: Telling, watcher: Watcher) -> None:
     row = {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 5}
     telling.kernel = [row]

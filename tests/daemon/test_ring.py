@@ -55,6 +55,22 @@ def test_what_is_written_is_read(records: list[Record]) -> None:
     os.close(descriptor)
 
 
+def test_a_reader_knows_how_far_behind_it_is_whatever_the_writer_says(ring: int) -> None:
+    writer, reader = Writer(ring), Reader(ring)
+    put(writer, 1, 2, 3)
+    reader.read(1)
+    assert reader.behind == 2
+    reader.read(5)
+    assert reader.behind == 0
+
+    with mmap.mmap(ring, SIZE) as memory:
+        memory[:8] = b"\xff" * 8
+        assert reader.behind == SLOTS
+        memory[:8] = bytes(8)
+        assert reader.behind == 0
+    reader.close()
+
+
 def test_of_a_longer_packet_the_beginning_is_kept(ring: int) -> None:
     writer, reader = Writer(ring), Reader(ring)
     data = bytes(range(256)) * 2

@@ -212,6 +212,24 @@ def test_what_was_overwritten_before_it_was_read_is_missed(post: Post) -> None:
     assert post.watching.missed == 100
 
 
+def test_what_was_missed_of_a_flood_is_told_while_it_lasts(post: Post) -> None:
+    for turn in range(3):
+        for _ in range(1000):
+            post.write(23)
+        post.count(3 * SLOTS)
+        post.watching.turn(turn / 10)
+
+    # Somebody watches, so more is written down in each turn than is read: there is no end of it to wait for.
+    assert post.watching.missed > 6 * SLOTS
+    post.write(24)
+    post.count(1)
+    for turn in range(20):
+        post.watching.turn(1 + turn / 10)
+
+    assert post.watching.missed == 9 * SLOTS - 3000
+    assert int(post.lines()[-1].rpartition("others=")[2]) > 8 * SLOTS
+
+
 def test_without_the_deny_log_nothing_is_logged_and_nothing_missed(tmp_path: Path) -> None:
     post = Post(tmp_path, deny_log=False)
     post.write(23)
