@@ -31,7 +31,10 @@ def read_packet(path: str, number: int) -> bytes:
         raise CaptureError(f"{path}: {error.strerror or error}") from error
     if packet is None:
         raise CaptureError(f"{path}: it has fewer than {number} packets")
-    for layer in (IP, IPv6):
-        if packet.haslayer(layer):
-            return bytes(packet.getlayer(layer).original)
+    layer = packet
+    while layer:
+        # The outermost: a tunnel's own packet is what the guard sees.
+        if isinstance(layer, (IP, IPv6)):
+            return bytes(layer.original)
+        layer = layer.payload
     raise CaptureError(f"{path}: packet {number} is neither IPv4 nor IPv6: {packet.summary()}")

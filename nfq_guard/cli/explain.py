@@ -189,7 +189,7 @@ class _Explaining:
         """Return the lines, and whether the flow is allowed."""
         asked, found = self._surveyed(asked)
         explanation = self._explainer.explain(asked.flow)
-        head = [] if found is None else list(survey_text(found, asked.open))
+        head = [] if found is None else list(survey_text(found, asked.open, everything=everything))
         if found is not None:
             head += ["", f"for example {packet_text(asked.flow.packet)}:"]
         sentence = self._sentences.sentence(asked.flow, explanation.decision)

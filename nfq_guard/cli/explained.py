@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nfq_guard.model.problem import Position
 
 MOST_RULES = 40
-"""Rules of a policy, policies of a tier, and policies not asked, that are shown without --all."""
+"""Rules of a policy, policies of a tier, policies not asked, and answers, that are shown without --all."""
 _MATCHED = frozenset({Outcome.DECIDED, Outcome.PASSED, Outcome.LOGGED})
 _RANGES = 6
 _NAMES = {
@@ -107,7 +107,7 @@ def _more(number: int, what: str, *, indent: str = "  ") -> Iterator[str]:
         yield f"{indent}{number} more {what} (--all shows them)"
 
 
-def survey_text(found: Survey, fields: Sequence[str]) -> Iterator[str]:
+def survey_text(found: Survey, fields: Sequence[str], *, everything: bool) -> Iterator[str]:
     """Yield lines that say what a verdict depends on."""
     names = " and ".join(_NAMES[name] for name in fields)
     if not found.matters:
@@ -115,9 +115,11 @@ def survey_text(found: Survey, fields: Sequence[str]) -> Iterator[str]:
         yield f"{names} left open: {verdict}, whatever {'it is' if len(fields) == 1 else 'they are'}"
         return
     yield f"{names} left open: it depends on the {' and the '.join(_NAMES[name] for name in found.matters)}"
-    for group in found.groups:
+    shown = found.groups if everything else found.groups[:MOST_RULES]
+    for group in shown:
         values = "; ".join(f"{name} {_ranges(name, group)}" for name in found.matters)
         yield f"  {group.decision.verdict}  {_step(group.decision)}: {values}"
+    yield from _more(len(found.groups) - len(shown), "answers")
 
 
 def _step(decision: Decision) -> str:

@@ -23,6 +23,7 @@ FORM = (
     "before ADDRESS[:PORT] (the destination ahead of DNAT)"
 )
 _PORTED = PORT_PROTOCOLS | {UDPLITE}
+_LAST_PORT = 65_535
 _ANY = frozenset({"any", "*"})
 
 
@@ -118,11 +119,14 @@ def _options(rest: list[str]) -> dict[str, object]:
             found["ct_state"] = _taken(rest, "state of the connection").lower()
         elif name == "before":
             end = _end(_taken(rest, "destination ahead of DNAT"))
-            found["original_dst"] = end.address
+            if end.address is not None:
+                found["original_dst"] = end.address
             if end.port is not None:
                 found["original_dport"] = end.port
         else:
             raise ValueError(f"found {name!r} behind the destination, expected type, code, state or before")
+    if "icmp_code" in found and "icmp_type" not in found:
+        raise ValueError("found an ICMP code without a type: a code belongs to its type")
     return found
 
 
@@ -148,10 +152,9 @@ def _end(text: str) -> _End:
 def _port(text: str, whole: str) -> int | None:
     if not text or text in _ANY:
         return None
-    try:
-        return _number(text)
-    except ValueError as error:
-        raise ValueError(f"found port {text!r} in {whole!r}, expected a number 0-65535") from error
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > _LAST_PORT:  # noqa: PLR2004 - 65535
+        raise ValueError(f"found port {text!r} in {whole!r}, expected a number 0-65535")
+    return int(text)
 
 
 def _number(text: str) -> int:

@@ -141,4 +141,5 @@ def _other_stage(policy: Policy, place: Place) -> str:
             f"it is not asked about forwarded traffic: applyOnForward is not set ({where.file}:{where.line})"
         )
     flag = next((_FLAGS[stage] for stage in stages if stage in _FLAGS), "")
-    return f"it is enforced in another stage ({flag}: true), and not in the {place.stage} stage"
+    where_else = f"another stage ({flag}: true)" if flag else "the normal stage"
+    return f"it is enforced in {where_else}, and not in the {place.stage} stage"

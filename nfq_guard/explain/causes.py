@@ -136,13 +136,13 @@ def _order(step: StageStep, ahead: str | None, decision: Decision, tier: TierSte
     if before is not None and before.name != tier.name:
         return f"tier {before.name} (order {_number(before.order)}) is asked ahead of tier {tier.name} (order {_number(tier.order)})"
     assert decision.rule is not None, "as above"  # noqa: S101
-    if decision.rule.name == policy.title.name:
+    if (decision.rule.kind, decision.rule.full_name) == (policy.title.kind, policy.title.full_name):
         return f"in one policy the first rule that matches decides, and rule {decision.rule.rule} stands ahead of it"
     first = next(
         (
             one
             for one in tier.policies
-            if (one.title.kind, one.title.name) == (decision.rule.kind, decision.rule.name)
+            if (one.title.kind, one.title.full_name) == (decision.rule.kind, decision.rule.full_name)
         ),
         None,
     )

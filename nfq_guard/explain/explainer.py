@@ -11,7 +11,7 @@ from nfq_guard.engine.decide import decide
 from nfq_guard.engine.trace import Tracer
 from nfq_guard.explain.bystanders import Bystanders, Place
 from nfq_guard.explain.causes import causes
-from nfq_guard.explain.layout import Layout
+from nfq_guard.explain.layout import Layout, title_of
 from nfq_guard.explain.remedies import remedies
 from nfq_guard.explain.steps import Explanation
 from nfq_guard.model.decision import Reason, Verdict
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nfq_guard.engine.trace import Asked, Trace
     from nfq_guard.explain.steps import Bystander, StageStep
     from nfq_guard.model.decision import Decision
-    from nfq_guard.model.flow import Flow
+    from nfq_guard.model.flow import Flow, Packet
     from nfq_guard.resources import Inventory
 
 _NAMED = 5
@@ -76,21 +76,20 @@ class Explainer:
         """Return where policy had its last say, or could have had one."""
         if asked:
             last = asked[-1]
-            return self._at(last.endpoint, last.stage, last.side, flow)
+            return self._at(last.endpoint, last.stage, last.side, last.packet)
         side = Side.EGRESS if flow.direction is Direction.OUT else Side.INGRESS
         if flow.direction is not Direction.FORWARD:
             endpoint = self._ruleset.endpoint_for(self._interface(flow))
-            return None if endpoint is None else self._at(endpoint, Stage.NORMAL, side, flow)
+            return None if endpoint is None else self._at(endpoint, Stage.NORMAL, side, flow.packet)
         for name, towards in ((flow.in_interface, Side.INGRESS), (flow.out_interface, Side.EGRESS)):
             endpoint = self._ruleset.own_endpoint(name or "") or self._ruleset.wildcard
             if endpoint is not None:
-                return self._at(endpoint, Stage.FORWARD, towards, flow)
+                return self._at(endpoint, Stage.FORWARD, towards, flow.packet)
         return None
 
-    def _at(self, endpoint: GuardedEndpoint, stage: Stage, side: Side, flow: Flow) -> Place:
+    def _at(self, endpoint: GuardedEndpoint, stage: Stage, side: Side, packet: Packet) -> Place:
         located = self._layout.endpoint(endpoint)
-        named = f"{located.kind}({located.name})"
-        return Place(named, self._layout.labels(located), stage, side, flow.packet)
+        return Place(str(title_of(located)), self._layout.labels(located), stage, side, packet)
 
     def _about_connection(self, flow: Flow, decision: Decision) -> Iterator[str]:
         if decision.reason is Reason.ESTABLISHED:

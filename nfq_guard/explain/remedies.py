@@ -76,7 +76,9 @@ def _tried(
             continue
         for value in _values(line.criteria, flow.packet, attribute):
             changed = flow._replace(packet=flow.packet._replace(**{attribute: value}))
-            if decide(ruleset, changed).verdict is Verdict.ALLOW:
+            # By this very rule: a failsafe, or a rule ahead of it, would be another story.
+            by = decide(ruleset, changed)
+            if by.verdict is Verdict.ALLOW and by.rule == ref:
                 shown = _shown(attribute, value, flow.packet.family)
                 return f"with {name} {shown}, say, it would be allowed, by {title} rule {rule.rule}"
     return None

@@ -66,9 +66,14 @@ class Title(NamedTuple):
     namespace: str | None
     position: Position
 
+    @property
+    def full_name(self) -> str:
+        """The name, with its namespace where it has one."""
+        return self.name if self.namespace is None else f"{self.namespace}/{self.name}"
+
     def __str__(self) -> str:
         """Return `GlobalNetworkPolicy(allow-web)`, with its namespace where it has one."""
-        return f"{self.kind}({self.name if self.namespace is None else f'{self.namespace}/{self.name}'})"
+        return f"{self.kind}({self.full_name})"
 
 
 class RuleStep(NamedTuple):

@@ -100,8 +100,17 @@ def survey(ruleset: Ruleset, flow: Flow, fields: Sequence[str]) -> Survey:
         asked = with_values(flow, dict(zip(fields, values, strict=True)))
         answers[numbers] = decision = decide(ruleset, asked)
         examples.setdefault(decision, asked)
+    met = _met(answers, len(fields))
+    ranges = dict(zip(fields, map(_by_class, spans), strict=True))
     groups = tuple(
-        Group(decision, _values(decision, fields, spans, answers), example)
+        Group(
+            decision,
+            {
+                name: Intervals.of(span for number in numbers for span in ranges[name][number])
+                for name, numbers in zip(fields, met[decision], strict=True)
+            },
+            example,
+        )
         for decision, example in examples.items()
     )
     matters = tuple(name for place, name in enumerate(fields) if _depends(place, answers))
@@ -140,16 +149,23 @@ def _axes(ruleset: Ruleset, flow: Flow, field: OpenField) -> Iterator[Axis]:
                 yield chain.slices[family][protocol].axes[field.axis]
 
 
-def _values(
-    decision: Decision,
-    fields: Sequence[str],
-    spans: Sequence[Sequence[_Span]],
-    answers: Mapping[tuple[tuple[int, ...], ...], Decision],
-) -> Mapping[str, Intervals]:
-    found: dict[str, Intervals] = {}
-    for place, name in enumerate(fields):
-        met = {numbers[place] for numbers, said in answers.items() if said == decision}
-        found[name] = Intervals.of((span.low, span.high) for span in spans[place] if span.number in met)
+def _met(
+    answers: Mapping[tuple[tuple[int, ...], ...], Decision], fields: int
+) -> Mapping[Decision, Sequence[set[tuple[int, ...]]]]:
+    """Return, by decision, the classes of each field with which it was met."""
+    found: dict[Decision, list[set[tuple[int, ...]]]] = {}
+    for numbers, decision in answers.items():
+        for classes, number in zip(
+            found.setdefault(decision, [set() for _ in range(fields)]), numbers, strict=True
+        ):
+            classes.add(number)
+    return found
+
+
+def _by_class(spans: Sequence[_Span]) -> Mapping[tuple[int, ...], Sequence[tuple[int, int]]]:
+    found: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for span in spans:
+        found.setdefault(span.number, []).append((span.low, span.high))
     return found
 
 

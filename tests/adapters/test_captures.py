@@ -15,6 +15,8 @@ from nfq_guard.adapters.captures import CaptureError, read_packet
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scapy.packet import Packet
+
 FOUR = IP(src="192.0.2.1", dst="192.0.2.2") / TCP(sport=1, dport=2)
 SIX = IPv6(src="2001:db8::1", dst="2001:db8::2") / TCP(sport=3, dport=4)
 
@@ -47,3 +49,13 @@ def test_a_file_that_is_no_capture_is_named(tmp_path: Path) -> None:
         read_packet(str(path), 1)
     with pytest.raises(CaptureError, match="No such file"):
         read_packet(str(tmp_path / "absent"), 1)
+
+
+@pytest.mark.parametrize("packet", [FOUR, SIX])
+def test_of_a_tunnel_the_outer_packet_is_meant(tmp_path: Path, packet: Packet) -> None:
+    path = str(tmp_path / "tunnel")
+    outer = IPv6(src="2001:db8::5", dst="2001:db8::6") / packet
+    with PcapWriter(path) as writer:
+        writer.write(Ether() / outer)
+
+    assert read_packet(path, 1) == bytes(outer)

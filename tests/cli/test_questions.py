@@ -83,6 +83,8 @@ def test_the_connection_and_the_destination_ahead_of_nat() -> None:
         ("in eth0 icmp 10.0.0.9:1 10.0.0.1", "has no ports"),
         ("in eth0 icmpv6 10.0.0.9 10.0.0.1", "does not go with IPv4"),
         (f"{WEB} type", "ICMP type is missing"),
+        ("in eth0 icmp 10.0.0.9 10.0.0.1 code 4", "a code belongs to its type"),
+        (f"{WEB} before 10.0.0.1:99999", "0-65535"),
         (f"{WEB} with", "expected type, code, state or before"),
         (f"{WEB} state fresh", "'ct_state' must be one of"),
     ],
@@ -117,6 +119,12 @@ def test_a_captured_packet_lacks_only_where_it_was_seen() -> None:
 def test_what_a_packet_says_itself_is_not_said_again(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         captured_question([text], PACKET)
+
+
+def test_ahead_of_nat_the_port_alone_may_be_another() -> None:
+    flow, _ = captured_question(["in eth0 before any:80"], PACKET)
+
+    assert (flow.original_dst, flow.original_dport) == (None, 80)
 
 
 def test_a_packet_without_ports_is_not_open() -> None:

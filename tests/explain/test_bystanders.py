@@ -46,6 +46,12 @@ STAGED = policy("p", ingress=ALLOW) | {"kind": "StagedGlobalNetworkPolicy"}
         (FLOW, STAGED, Absence.STAGED, "staged"),
         (THROUGH, policy("p", ingress=ALLOW), Absence.STAGE, "applyOnForward is not set"),
         (
+            FLOW | {"original_dst": "198.51.100.1", "original_dport": 80, "direction": "in"},
+            policy("p", preDNAT=True, applyOnForward=True, ingress=ALLOW, selector="role == 'db'"),
+            Absence.SELECTOR,
+            "label role is 'web'",
+        ),
+        (
             THROUGH,
             policy("p", doNotTrack=True, applyOnForward=True, egress=ALLOW),
             Absence.STAGE,
@@ -82,3 +88,26 @@ def test_who_was_asked_is_none() -> None:
 
 def test_where_something_is_let_by_ahead_of_policy_nobody_is_missed() -> None:
     assert absent(FLOW | {"dport": 22}, policy("p", selector="role == 'db'", ingress=ALLOW)) == []
+
+
+def test_ahead_of_nat_policies_are_asked_about_the_packet_as_it_is_there() -> None:
+    deny = policy("first", preDNAT=True, applyOnForward=True, ingress=[{"action": "Deny"}])
+    other = policy(
+        "other",
+        preDNAT=True,
+        applyOnForward=True,
+        selector="role == 'db'",
+        ingress=[{"action": "Allow", "protocol": "TCP", "destination": {"ports": [7000]}}],
+    )
+
+    (found,) = absent(FLOW | {"original_dport": 7000}, deny, other)
+
+    assert (found.would, found.rule) == (Verdict.ALLOW, 0)
+
+
+def test_the_stage_of_a_plain_policy_is_named() -> None:
+    early = policy("early", preDNAT=True, applyOnForward=True, ingress=[{"action": "Deny"}])
+
+    (found,) = absent(FLOW, early, policy("p", ingress=ALLOW))
+
+    assert found.why == "it is enforced in the normal stage, and not in the pre-dnat stage"

@@ -157,3 +157,28 @@ def test_the_cause_stands_in_the_first_lines(
     assert first[0].split()[0] == puzzle.verdict
     for cause in puzzle.causes:
         assert any(cause in line for line in first), result.stdout
+
+
+def test_a_policy_of_the_same_name_in_a_namespace_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    head = "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n"
+    own = f"---\n{head}metadata: {{name: same, namespace: shop}}\nspec: {{order: 2, ingress: [{{action: Allow}}]}}\n"
+    workload = """\
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: web--1-k8s-pod-eth0, namespace: shop}
+spec: {node: web-1, orchestrator: k8s, pod: pod, endpoint: eth0, interfaceName: cali1}
+"""
+    rules = workload + policy("same", "order: 1, ingress: [{action: Deny}]") + own
+    (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
+
+    question = "forward eth1 cali1 tcp 203.0.113.9:40000 10.1.0.9:23"
+    arguments = ["explain", "--rules", "rules.yaml", "--facts", "facts.json", *question.split()]
+    result = CliRunner().invoke(cli, arguments)
+
+    assert "GlobalNetworkPolicy(same) (order 1) is asked ahead of it (order 2)" in result.stdout, (
+        result.output
+    )

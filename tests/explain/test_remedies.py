@@ -63,3 +63,8 @@ def test_another_value_is_tried_where_the_first_is_denied() -> None:
 
 def test_two_fields_are_not_one() -> None:
     assert found({"action": "Allow", "protocol": "UDP", "source": {"nets": ["10.0.0.0/8"]}}) == ()
+
+
+def test_what_somebody_else_would_allow_is_no_remedy_of_a_rule() -> None:
+    # TCP 22 is a failsafe port: it is not this rule that lets it in.
+    assert found({"action": "Allow", "protocol": "TCP", "destination": {"ports": [22]}}) == ()
