@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nfq_guard.cli.flows import verdict_object
 from nfq_guard.explain.causes import told
-from nfq_guard.explain.criteria import protocol_name
 from nfq_guard.explain.steps import Outcome
 from nfq_guard.model.addresses import format_address
 from nfq_guard.model.flow import ABSENT
+from nfq_guard.model.spelling import ends, protocol_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,19 +146,7 @@ def _range(name: str, low: int, high: int, family: int) -> str:
 
 def packet_text(packet: Packet) -> str:
     """Return `TCP 203.0.113.9:40000 > 10.0.0.1:443`."""
-    ends = (
-        _end(packet.family, address, port)
-        for address, port in ((packet.src, packet.sport), (packet.dst, packet.dport))
-    )
-    icmp = "" if packet.icmp_type == ABSENT else f" type {packet.icmp_type} code {packet.icmp_code}"
-    return f"{protocol_name(packet.protocol)} {' > '.join(ends)}{icmp}"
-
-
-def _end(family: int, address: int, port: int) -> str:
-    text = format_address(family, address)
-    if port == ABSENT:
-        return text
-    return f"{text}:{port}" if family == 4 else f"[{text}]:{port}"  # noqa: PLR2004 - IPv4
+    return f"{protocol_name(packet.protocol)} {ends(packet)}"
 
 
 def _at(position: Position) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nfq_guard.explain.steps import Field, Miss
 from nfq_guard.model.addresses import format_address, parse_net
 from nfq_guard.model.flow import ABSENT, ICMP_OF_FAMILY, PROTOCOL_NAMES
+from nfq_guard.model.spelling import protocol_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -108,7 +109,7 @@ class Criteria:
         places = self._places(name, entity, namespace)
         if not places:
             return f"no endpoint that may be meant has a port named {name}"
-        said = _list(f"{PROTOCOL_NAMES.get(one.protocol, one.protocol)} {one.port}" for one in places)
+        said = _list(f"{protocol_name(one.protocol)} {one.port}" for one in places)
         return f"{name} is {said}, at the addresses of the endpoints that name it so"
 
 
@@ -185,11 +186,6 @@ def _selector_field(entity: EntityRule) -> str:
     return (
         "selector" if entity.selector else "namespaceSelector" if entity.namespace_selector else "notSelector"
     )
-
-
-def protocol_name(number: int) -> str:
-    """Return a protocol's name, or its number where it has none here."""
-    return PROTOCOL_NAMES.get(number, str(number))
 
 
 def _list(items: Iterable[str]) -> str:

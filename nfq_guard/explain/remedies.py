@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nfq_guard.engine.decide import decide
-from nfq_guard.explain.criteria import protocol_name
 from nfq_guard.explain.steps import Field, Outcome
 from nfq_guard.model.addresses import format_address
 from nfq_guard.model.decision import Action, Verdict
+from nfq_guard.model.spelling import protocol_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

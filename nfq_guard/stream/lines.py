@@ -13,6 +13,7 @@ from nfq_guard.model.addresses import format_address
 from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import PROTOCOL_NAMES, Direction, Packet, Stage
 from nfq_guard.model.printable import printable
+from nfq_guard.model.spelling import ends, protocol_name
 from nfq_guard.stream.fields import NO_POLICY
 from nfq_guard.stream.record import DENY, UNJUDGED
 
@@ -33,7 +34,6 @@ _PLAIN_STAGES = frozenset({Stage.NORMAL, Stage.FORWARD})
 """Stages that the direction tells already."""
 _UNJUDGED = frozenset({DENY, UNJUDGED})
 """Without a reason: the fail mode decided."""
-_IPV6 = 6
 
 
 class Columns:
@@ -79,18 +79,7 @@ def _packet_text(event: Event) -> str:
     packet = event.packet
     if packet is None:
         return f"{event.length} bytes"
-    protocol = PROTOCOL_NAMES.get(packet.protocol, str(packet.protocol))
-    text = f"{protocol:<{_PROTOCOL}} {_end(packet, packet.src, packet.sport)} > {_end(packet, packet.dst, packet.dport)}"
-    if packet.icmp_type >= 0:
-        text += f" type {packet.icmp_type} code {packet.icmp_code}"
-    return text
-
-
-def _end(packet: Packet, address: int, port: int) -> str:
-    text = format_address(packet.family, address)
-    if port < 0:
-        return text
-    return f"[{text}]:{port}" if packet.family == _IPV6 else f"{text}:{port}"
+    return f"{protocol_name(packet.protocol):<{_PROTOCOL}} {ends(packet)}"
 
 
 def _decided(event: Event) -> str:
