@@ -20,7 +20,7 @@ from nfq_guard.resources import BUILT_IN_TIERS
 from nfq_guard.resources.labels import EndpointLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nfq_guard.compile.policies import AppliedPolicy, AppliedProfile, AppliedTier
     from nfq_guard.engine.chain import Chain
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nfq_guard.selector import SelectorCache
 
     Endpoint = Located[HostEndpoint] | Located[WorkloadEndpoint]
+    RuleName = tuple[str, str | None, str, int]
+    """Kind, namespace and name of a policy or profile, and the index of its rule."""
 
 _MATCHED = {Step.DECIDE: Outcome.DECIDED, Step.JUMP: Outcome.PASSED, Step.LOG: Outcome.LOGGED}
 
@@ -93,18 +95,15 @@ class Layout:
 
     def _tier(self, reading: _Reading, tier: AppliedTier, asked: Asked) -> TierStep:
         policies = [policy for policy in tier.policies if asked.side in policy.sides]
+        end = self._end(asked.chain, tier.name)
         return TierStep(
             tier.name,
             self._tier_orders.get(tier.name),
             tuple(self._policy(reading, policy, policy.kind, asked) for policy in policies),
-            self._default(tier, asked.stage),
-            reading.end_of(self._end(reading.chain, tier.name)),
+            # As it is there: ahead of NAT a tier ends in Pass, whatever its own default.
+            Action.PASS if asked.chain.rules[end].step is Step.JUMP else Action.DENY,
+            reading.end_of(end),
         )
-
-    @staticmethod
-    def _default(tier: AppliedTier, stage: Stage) -> Action:
-        # Ahead of NAT a tier's default action counts for nothing (calico-semantics 3.1).
-        return tier.default_action if stage in {Stage.NORMAL, Stage.FORWARD} else Action.PASS
 
     def _end(self, chain: Chain, tier: str) -> int:
         """Return the line that is the end of a tier."""
@@ -150,9 +149,9 @@ class _Reading:
     def __init__(self, chain: Chain, packet: Packet) -> None:
         self.chain = chain
         self.path = chain.path(packet)
-        self.rules: dict[tuple[str, str | None, str, int], list[int]] = {}
+        self.rules = lines_by_rule(chain)
         self._skips: dict[int, list[int]] = {}
-        """By a rule's first line, the lines ahead that jump over it."""
+        """By line of a rule, the lines just ahead that jump over it: its first line has all of them."""
         self._accepting = frozenset(chain.accepting(packet))
         self._passed = [
             (line + 1, chain.rules[line].target)
@@ -162,22 +161,17 @@ class _Reading:
         """What a Pass led past, from and up to."""
         waiting: list[int] = []
         for line, rule in enumerate(chain.rules):
-            if rule.ref is None:
+            if rule.ref is not None:
+                self._skips[line], waiting = waiting, []
+            else:
                 waiting = [*waiting, line] if rule.step is Step.JUMP and rule.counter < 0 else []
-                continue
-            ref = rule.ref
-            lines = self.rules.setdefault((ref.kind, ref.namespace, ref.name, ref.rule), [])
-            if not lines:
-                self._skips[line] = waiting
-            lines.append(line)
-            waiting = []
 
-    def accepts(self, lines: list[int]) -> bool:
+    def accepts(self, lines: Sequence[int]) -> bool:
         """Return whether the packet fulfils the rule of some lines."""
         skipped = any(line in self._accepting for line in self._skips[lines[0]])
         return not skipped and any(line in self._accepting for line in lines)
 
-    def outcome(self, lines: list[int]) -> Outcome:
+    def outcome(self, lines: Sequence[int]) -> Outcome:
         """Return what became of the rule of some lines."""
         met = next((line for line in lines if line in self.path), None)
         if met is not None:
@@ -195,6 +189,16 @@ class _Reading:
     def _is_passed(self, line: int) -> bool:
         at = bisect_right(self._passed, (line, len(self.chain.rules))) - 1
         return at >= 0 and self._passed[at][0] <= line < self._passed[at][1]
+
+
+def lines_by_rule(chain: Chain) -> Mapping[RuleName, Sequence[int]]:
+    """Return the lines of each rule of a chain, in order, without those that jump over it."""
+    found: dict[RuleName, list[int]] = {}
+    for line, rule in enumerate(chain.rules):
+        if rule.ref is not None:
+            ref = rule.ref
+            found.setdefault((ref.kind, ref.namespace, ref.name, ref.rule), []).append(line)
+    return found
 
 
 def title_of(item: Located[object]) -> Title:  # type: ignore[type-var]

@@ -5,9 +5,11 @@ Owns the trying: a remedy is told only if the engine allows the packet that it m
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from nfq_guard.engine.decide import decide
+from nfq_guard.explain.layout import lines_by_rule
 from nfq_guard.explain.steps import Field, Outcome
 from nfq_guard.model.addresses import format_address
 from nfq_guard.model.decision import Action, Verdict
@@ -16,7 +18,7 @@ from nfq_guard.model.spelling import protocol_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nfq_guard.engine.chain import Chain, Criteria
+    from nfq_guard.engine.chain import Chain, Criteria, FlatRule
     from nfq_guard.engine.ruleset import Ruleset
     from nfq_guard.explain.steps import PolicyStep, RuleStep, StageStep
     from nfq_guard.model.addresses import Intervals
@@ -37,15 +39,22 @@ _FIELDS = {
 
 def remedies(ruleset: Ruleset, flow: Flow, step: StageStep, chain: Chain) -> Iterator[str]:
     """Yield what else than the packet's own value of a field would be allowed, by Allow rules that it nearly fulfils."""
-    told = 0
+    yield from islice(_found(ruleset, flow, step, chain), _MOST)
+
+
+def _found(ruleset: Ruleset, flow: Flow, step: StageStep, chain: Chain) -> Iterator[str]:
+    lines = lines_by_rule(chain)
     for policy, rule in _allows(step):
         fields = {miss.field for miss in rule.misses}
         if rule.outcome is not Outcome.RULED_OUT or not rule.nearly or not fields <= _FIELDS.keys():
             continue
-        found = _tried(ruleset, flow, chain, (policy, rule), fields.pop())
-        if found is not None and told < _MOST:
-            told += 1
-            yield found
+        title = policy.title
+        own = [chain.rules[line] for line in lines[title.kind, title.namespace, title.name, rule.rule]]
+        attribute, name = _FIELDS[fields.pop()]
+        value = _tried(ruleset, flow, own, attribute)
+        if value is not None:
+            shown = _shown(attribute, value, flow.packet.family)
+            yield f"with {name} {shown}, say, it would be allowed, by {title} rule {rule.rule}"
 
 
 def _allows(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:
@@ -59,28 +68,15 @@ def _allows(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:
                 yield policy, rule
 
 
-def _tried(
-    ruleset: Ruleset, flow: Flow, chain: Chain, of: tuple[PolicyStep, RuleStep], field: Field
-) -> str | None:
-    policy, rule = of
-    attribute, name = _FIELDS[field]
-    title = policy.title
-    for line in chain.rules:
-        ref = line.ref
-        if ref is None or (ref.kind, ref.namespace, ref.name, ref.rule) != (
-            title.kind,
-            title.namespace,
-            title.name,
-            rule.rule,
-        ):
-            continue
+def _tried(ruleset: Ruleset, flow: Flow, lines: Sequence[FlatRule], attribute: str) -> int | None:
+    """Return a value with which a packet would be allowed by the rule of some lines; None: none was found."""
+    for line in lines:
         for value in _values(line.criteria, flow.packet, attribute):
             changed = flow._replace(packet=flow.packet._replace(**{attribute: value}))
             # By this very rule: a failsafe, or a rule ahead of it, would be another story.
             by = decide(ruleset, changed)
-            if by.verdict is Verdict.ALLOW and by.rule == ref:
-                shown = _shown(attribute, value, flow.packet.family)
-                return f"with {name} {shown}, say, it would be allowed, by {title} rule {rule.rule}"
+            if by.verdict is Verdict.ALLOW and by.rule == line.ref:
+                return value
     return None
 
 
