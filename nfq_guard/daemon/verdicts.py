@@ -129,8 +129,6 @@ class Verdicts:
             for outcome, times in Counter(met).items():
                 for word in outcome.words:
                     words[word] += times
-                if outcome.denies:
-                    words[Word.DENIED] += times
             met.clear()
         for elapsed in self._times:
             words[LATENCY_BASE + bisect_left(LATENCY_BOUNDS_NS, elapsed)] += 1
@@ -245,6 +243,7 @@ class Verdicts:
         side, stage = decision.side or place.side, place.gate.stage
         words.append(VERDICT_WORD[decision.reason, decision.verdict, side, stage])
         if decision.verdict is Verdict.DENY:
+            words.append(Word.DENIED)
             denial = self._denial(decision, stage)
             return Outcome(
                 match,
