@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from click.testing import CliRunner
+from commands import completed
 
 from nfq_guard.cli.main import COMMANDS, cli
 
@@ -23,25 +20,6 @@ def test_the_script_is_for_its_shell(shell: str, word: str) -> None:
 
 def test_an_unknown_shell_is_wrong_usage() -> None:
     assert CliRunner().invoke(cli, ["completion", "tcsh"]).exit_code == 2
-
-
-def completed(*words: str) -> list[tuple[str, str]]:
-    """Return the type and value of what is offered for the last word."""
-    typed = ("nfq-guard", *words)
-    asked = {
-        "_NFQ_GUARD_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(typed),
-        "COMP_CWORD": str(len(typed) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "nfq_guard"],
-        env={**os.environ, **asked},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = (line.partition(",") for line in done.stdout.splitlines() if line)
-    return [(kind, value) for kind, _, value in lines]
 
 
 def test_the_completion_it_asks_for_names_the_commands() -> None:

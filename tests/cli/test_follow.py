@@ -6,39 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from captures import wire
 from events import ALLOW_SSH, END_OF_TIER, SSH
 from netns import until
+from records import DENIED
 from told import Telling
 
 from nfq_guard.cli.follow import Follower, RefusedError
 from nfq_guard.daemon.ring import SLOTS
-from nfq_guard.model.decision import Reason
-from nfq_guard.model.flow import Direction, Side, Stage
-from nfq_guard.stream.record import DENY, Record
+from nfq_guard.stream.record import DENY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nfq_guard.stream.event import Event
-
-RECORD = Record(
-    0,
-    1_767_225_600_000_000_000,
-    3,
-    1,
-    DENY,
-    Reason.TIER_DEFAULT,
-    Stage.NORMAL,
-    Side.INGRESS,
-    Direction.IN,
-    False,
-    "eth0",
-    "",
-    60,
-    None,
-    wire(SSH),
-)
 
 
 @pytest.fixture
@@ -79,8 +59,8 @@ def watcher(telling: Telling) -> Iterator[Watcher]:
 def test_verdicts_of_all_queues_come_in_the_order_of_their_time_with_their_rules(
     telling: Telling, watcher: Watcher
 ) -> None:
-    telling.write(RECORD, RECORD._replace(time_ns=RECORD.time_ns + 2))
-    telling.write(RECORD._replace(time_ns=RECORD.time_ns + 1, counter=0), queue=4601)
+    telling.write(DENIED, DENIED._replace(time_ns=DENIED.time_ns + 2))
+    telling.write(DENIED._replace(time_ns=DENIED.time_ns + 1, counter=0), queue=4601)
 
     first, second, third = watcher.read()
     assert [event.queue for event in (first, second, third)] == [4600, 4601, 4600]
@@ -91,7 +71,7 @@ def test_verdicts_of_all_queues_come_in_the_order_of_their_time_with_their_rules
 
 
 def test_what_was_there_before_is_not_shown(telling: Telling) -> None:
-    telling.write(RECORD)
+    telling.write(DENIED)
     watcher = Watcher(telling.path)
     watcher.follower.connect()
 
@@ -119,14 +99,14 @@ def test_the_wish_names_the_verdicts_and_is_renewed_before_it_runs_out(
 
 
 def test_losses_are_counted_over_all_rings_and_lives(telling: Telling, watcher: Watcher) -> None:
-    telling.write(*[RECORD] * (SLOTS + 5))
-    telling.write(*[RECORD] * (SLOTS + 2), queue=4601)
+    telling.write(*[DENIED] * (SLOTS + 5))
+    telling.write(*[DENIED] * (SLOTS + 2), queue=4601)
     while watcher.read():
         pass
     assert watcher.follower.lost == 7
 
     watcher.follower.connect()
-    telling.write(*[RECORD] * (SLOTS + 1))
+    telling.write(*[DENIED] * (SLOTS + 1))
     while watcher.read():
         pass
     assert watcher.follower.lost == 8
@@ -148,7 +128,7 @@ def test_who_was_held_up_past_the_lease_says_for_how_long(telling: Telling) -> N
 def test_a_generation_whose_number_comes_round_again_gets_its_own_rules(
     telling: Telling, watcher: Watcher
 ) -> None:
-    telling.write(RECORD)
+    telling.write(DENIED)
     assert [event.rule for event in watcher.read()] == [END_OF_TIER]
     telling.legends, telling.changes = {3: (END_OF_TIER, ALLOW_SSH)}, 6
 
@@ -157,12 +137,12 @@ def test_a_generation_whose_number_comes_round_again_gets_its_own_rules(
         return len(telling.wishes()) > 1
 
     until(renewed, "the wish is renewed")
-    telling.write(RECORD)
+    telling.write(DENIED)
     assert [event.rule for event in watcher.read()] == [ALLOW_SSH]
 
 
 def test_rules_that_are_not_known_yet_are_asked_for_again(telling: Telling, watcher: Watcher) -> None:
-    early = RECORD._replace(generation=4)
+    early = DENIED._replace(generation=4)
     telling.write(early)
     assert [event.rule for event in watcher.read()] == [None]
     telling.legends[4] = (ALLOW_SSH, END_OF_TIER)
@@ -177,11 +157,11 @@ def test_rules_that_are_not_known_yet_are_asked_for_again(telling: Telling, watc
 def test_a_worker_that_makes_generations_up_has_the_guard_asked_a_few_times_only(
     telling: Telling, watcher: Watcher
 ) -> None:
-    telling.write(RECORD)
+    telling.write(DENIED)
     watcher.read()
     began = time.monotonic()
     for generation in range(100, 600):
-        telling.write(RECORD._replace(generation=generation), RECORD)
+        telling.write(DENIED._replace(generation=generation), DENIED)
     rules = [event.rule for event in watcher.read()]
     tenths = (time.monotonic() - began) / 0.1 + 1
 
@@ -207,18 +187,18 @@ def test_what_the_kernel_decides_is_told_as_a_difference(telling: Telling, watch
 def test_a_guard_that_goes_away_is_waited_for_and_its_workers_are_read_on(
     telling: Telling, watcher: Watcher
 ) -> None:
-    telling.write(RECORD)
+    telling.write(DENIED)
     assert len(watcher.read()) == 1
     telling.go()
     watcher.keep_until_said("the guard is gone")
     assert watcher.follower.counted() == []
 
-    telling.write(RECORD)
+    telling.write(DENIED)
     assert [event.rule for event in watcher.read()] == [END_OF_TIER]
 
     telling.come()
     watcher.keep_until_said("the guard is back")
-    telling.write(RECORD)
+    telling.write(DENIED)
     assert [event.rule for event in watcher.read()] == [END_OF_TIER]
     assert [line.split(" (")[0] for line in watcher.said] == [
         "the guard is gone",

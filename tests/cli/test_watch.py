@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captures import wire
 from click.testing import CliRunner
+from commands import completed
 from events import ALLOW_SSH, DNS, END_OF_TIER, SSH
 from netns import until
+from records import DENIED
 from scapy.utils import RawPcapNgReader
 from told import Telling
 
 from nfq_guard.cli.main import Exit, cli
 from nfq_guard.daemon.ring import SLOTS
 from nfq_guard.model.decision import Reason
-from nfq_guard.model.flow import Direction, Side, Stage
 from nfq_guard.stream.record import ALLOW, DENY, Record
 
 if TYPE_CHECKING:
@@ -30,23 +30,6 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-DENIED = Record(
-    0,
-    1_767_225_600_000_000_000,
-    3,
-    1,
-    DENY,
-    Reason.TIER_DEFAULT,
-    Stage.NORMAL,
-    Side.INGRESS,
-    Direction.IN,
-    False,
-    "eth0",
-    "",
-    60,
-    None,
-    wire(SSH),
-)
 ALLOWED = DENIED._replace(counter=0, verdict=ALLOW, reason=Reason.POLICY, in_interface="eth1", data=wire(DNS))
 FAILSAFE = {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 5}
 
@@ -351,24 +334,11 @@ def test_a_watcher_that_was_stopped_says_how_much_it_lost(guard: Guard) -> None:
     assert lines[-1].endswith(f", {lost} lost")
 
 
-def completed(*words: str) -> set[str]:
-    typed = ("nfq-guard", "watch", *words)
-    asked = {
-        "_NFQ_GUARD_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(typed),
-        "COMP_CWORD": str(len(typed) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "nfq_guard"],
-        env={**os.environ, **asked},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {line.partition(",")[2] for line in done.stdout.splitlines() if line}
+def offered(*words: str) -> set[str]:
+    return {value for _, value in completed("watch", *words)}
 
 
-def test_fields_and_words_of_a_filter_are_completed() -> None:
-    assert completed("dp") == {"dport"}
-    assert {"deny", "denied"} <= completed("de")
-    assert completed("--fo") == {"--force", "--format"}
+def test_fields_and_words_of_a_filter_are_offered() -> None:
+    assert offered("dp") == {"dport"}
+    assert {"deny", "denied"} <= offered("de")
+    assert offered("--fo") == {"--force", "--format"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from captures import wire
+from events import event
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,25 +22,7 @@ SYN = syn()
 
 
 def denied(packet: Packet = SYN, **fields: Any) -> Event:
-    event = Event(
-        time_ns=1,
-        queue=4600,
-        generation=1,
-        verdict="deny",
-        reason="policy",
-        stage="normal",
-        direction="in",
-        side="ingress",
-        in_interface="eth0",
-        out_interface="",
-        rule=RULE,
-        packet=packet,
-        unparsable="",
-        data=wire(packet),
-        length=40,
-        rejected=False,
-    )
-    return event._replace(**fields)
+    return event(**{"verdict": "deny", "rule": RULE, "packet": packet, **fields})
 
 
 def test_a_line_says_what_was_denied_where_and_by_what() -> None:

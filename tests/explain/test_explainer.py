@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,16 @@ from nfq_guard.explain import Explainer
 from nfq_guard.explain.steps import Outcome, StageStep
 from nfq_guard.model.decision import Action, Reason, Verdict
 
+if TYPE_CHECKING:
+    from nfq_guard.engine.ruleset import Ruleset
+
 FLOWS = 12
+
+
+def compiled(resources: list[dict[str, Any]]) -> tuple[Ruleset, Explainer]:
+    inventory = inventory_of(*resources)
+    ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
+    return ruleset, Explainer(inventory, ruleset)
 
 
 def rules_of(step: StageStep) -> list[Any]:
@@ -28,9 +37,7 @@ def rules_of(step: StageStep) -> list[Any]:
 def test_an_explanation_is_the_engines_own_evaluation(
     resources: list[dict[str, Any]], chance: Random
 ) -> None:
-    inventory = inventory_of(*resources)
-    ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
-    explainer = Explainer(inventory, ruleset)
+    ruleset, explainer = compiled(resources)
     for _ in range(FLOWS):
         flow = flow_of(random_flow(chance))
 
@@ -57,9 +64,7 @@ def test_an_explanation_is_the_engines_own_evaluation(
 def test_a_rule_that_decided_is_the_one_that_the_decision_names(
     resources: list[dict[str, Any]], chance: Random
 ) -> None:
-    inventory = inventory_of(*resources)
-    ruleset = compile_ruleset(inventory, facts_of(FACTS)).ruleset
-    explainer = Explainer(inventory, ruleset)
+    _, explainer = compiled(resources)
     for _ in range(FLOWS):
         found = explainer.explain(flow_of(random_flow(chance)))
         if found.decision.rule is None:

@@ -6,6 +6,9 @@ of rules holds.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from click.testing import CliRunner
@@ -66,3 +69,22 @@ def endpoint(name: str, *, node: str = "n1") -> str:
         f"# The endpoint {name}.\n{HEAD}kind: HostEndpoint\nmetadata:\n  name: {name}\n  labels:\n    role: web # why\n"
         f"spec:\n  node: {node} # where\n  interfaceName: {name}\n"
     )
+
+
+def completed(*words: str) -> list[tuple[str, str]]:
+    """Return the type and value of what the shell is offered for the last word."""
+    typed = ("nfq-guard", *words)
+    asked = {
+        "_NFQ_GUARD_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(typed),
+        "COMP_CWORD": str(len(typed) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "nfq_guard"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = (line.partition(",") for line in done.stdout.splitlines() if line)
+    return [(kind, value) for kind, _, value in lines]

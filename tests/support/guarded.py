@@ -173,6 +173,12 @@ class Daemon:
         """Return all it has said, of all its lives."""
         return self.log_path.read_text() if self.log_path.exists() else ""
 
+    def logged(self, message: str, **fields: object) -> list[dict[str, Any]]:
+        """Return the lines of a JSON log that have this message and these fields, whole lines only."""
+        whole, _, _ = self.log.rpartition("\n")
+        wanted = {"message": message, **fields}
+        return [line for line in map(json.loads, whole.splitlines()) if wanted.items() <= line.items()]
+
     # -- what it says -----------------------------------------------------
 
     def get(self, path: str) -> tuple[int, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from captures import wire
+from events import SSH
 from hypothesis import strategies as st
 
 from nfq_guard.model.decision import Reason
@@ -9,6 +11,7 @@ from nfq_guard.model.flow import Direction, Side, Stage
 from nfq_guard.packet import UnparsableReason
 from nfq_guard.stream.record import (
     DATA_AT,
+    DENY,
     HEAD,
     HEAD_AT,
     KEPT,
@@ -40,6 +43,26 @@ RECORDS = st.builds(
     unparsable=st.none() | st.sampled_from(UnparsableReason),
     data=st.binary(max_size=KEPT),
 )
+
+
+DENIED = Record(
+    0,
+    1_767_225_600_000_000_000,
+    3,
+    1,
+    DENY,
+    Reason.TIER_DEFAULT,
+    Stage.NORMAL,
+    Side.INGRESS,
+    Direction.IN,
+    False,
+    "eth0",
+    "",
+    60,
+    None,
+    wire(SSH),
+)
+"""A denial at the end of the tier."""
 
 
 def parts_of(record: Record) -> tuple[bytes, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -89,9 +88,7 @@ class Site:
 
     def lines(self, **fields: object) -> list[dict[str, Any]]:
         """Return the lines of the deny log that have these fields."""
-        whole, _, _ = self.daemon.log.rpartition("\n")
-        found = [json.loads(line) for line in whole.splitlines()]
-        return [line for line in found if line["message"] == "denied" and fields.items() <= line.items()]
+        return self.daemon.logged("denied", **fields)
 
 
 @pytest.fixture

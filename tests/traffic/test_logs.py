@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +61,7 @@ class Site:
 
     def lines(self, **fields: object) -> list[dict[str, Any]]:
         """Return the lines of Log rules that have these fields."""
-        whole, _, _ = self.daemon.log.rpartition("\n")
-        found = [json.loads(line) for line in whole.splitlines()]
-        return [line for line in found if line["message"] == "packet" and fields.items() <= line.items()]
+        return self.daemon.logged("packet", **fields)
 
 
 @pytest.fixture
