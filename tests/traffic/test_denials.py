@@ -83,8 +83,13 @@ class Site:
     @contextlib.contextmanager
     def watched(self, *verdicts: str) -> Iterator[Watcher]:
         watcher = Watcher(self.daemon, *verdicts)
-        yield watcher
-        watcher.close()
+        try:
+            if "allow" in verdicts:
+                # The guard answers before its workers have heard of the wish. Denials they write down anyway.
+                until(lambda: self.connects() and watcher.inward(), "the workers know", 2, 0.02)
+            yield watcher
+        finally:
+            watcher.close()
 
     def lines(self, **fields: object) -> list[dict[str, Any]]:
         """Return the lines of the deny log that have these fields."""
