@@ -350,12 +350,18 @@ def _headline(chain: Mapping[str, Any]) -> str:
 
 
 def _jump(rule: Mapping[str, Any]) -> str:
-    """Return a rule that only jumps as text, any other as what is never declared."""
+    """Return a rule that only jumps, always or by connection, as text; any other as what is never declared."""
     match rule["expr"]:
         case [{"jump": {"target": target}}]:
-            return f'jump {target} comment "{rule.get("comment", "")}"'
+            which = ""
+        case [
+            {"match": {"op": "in", "left": {"ct": {"key": key}}, "right": str(value)}},
+            {"jump": {"target": target}},
+        ]:
+            which = f"ct {key} {value} "
         case _:
             return ""
+    return f'{which}jump {target} comment "{rule.get("comment", "")}"'
 
 
 def _generation(remarks: Iterable[str]) -> int | None:

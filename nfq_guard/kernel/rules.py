@@ -87,19 +87,21 @@ class Rules(Phrases):
         yield "refuse", self._refuse()
         yield "unmark_in", self._unmark(self._earned_in(), self._inward("unmark", "unmark"))
         yield "stamp_in", self._stamp()
-        yield "answer_in", self._answer("in", spared="goto stamp_in" if self._early_in else "drop")
+        yield "admit_in", self._admit("in")
+        yield "answer_in", self._answer("in", spared="goto admit_in" if self._early_in else "drop")
         yield "known_in", self._known("in")
         yield "guard_in", self._guard(IN)
         yield "from_workload", self._from_workload()
         yield "classify_in", self._inward("guard_in", "from_workload")
         yield "unmark_out", self._unmark(self._earned_out(), self._outward("unmark"))
         yield "stamp_out", self._stamp(leaving=True)
+        yield "admit_out", self._admit("out")
         yield "answer_out", self._answer("out")
         yield "known_out", self._known("out")
         yield "guard_out", self._guard(OUT)
         yield "classify_out", self._classify_out()
         yield "unmark_rerouted", self._unmark_rerouted()
-        yield "answer_rerouted", iter((f"{self._has(Code.ALLOWED)} goto stamp_out", "drop"))
+        yield "answer_rerouted", iter((f"{self._has(Code.ALLOWED)} goto admit_out", "drop"))
         yield "guard_rerouted", self._guard_rerouted()
         yield "sort_rerouted", self._outward("guard_rerouted")
         yield "classify_rerouted", iter((f"{_SENT_ELSEWHERE} goto sort_rerouted",))
@@ -108,6 +110,7 @@ class Rules(Phrases):
         crossing = ways.crossing(self._plan, "goto unmark", "goto unmark")
         yield "unmark_forward", self._unmark(self._earned_in(), crossing)
         yield "stamp_forward", self._stamp()
+        yield "admit_forward", self._admit("forward")
         yield "answer_forward", self._answer("forward", spared="" if self._early_in else "drop")
         yield "known_forward", self._known("forward")
         yield "guard_forward", self._guard_forward()
@@ -161,14 +164,18 @@ class Rules(Phrases):
         return [""] if self._early_out else []
 
     def _inward(self, host: str, workload: str) -> Iterator[str]:
-        yield f"iifname @managed goto {host}"
+        yield f"iifname {self._managed()} goto {host}"
         for prefix in self._plan.workload_prefixes:
             yield f'iifname "{starting_with(prefix)}" goto {workload}'
         if self._plan.wildcard:
             yield f"goto {host}"
 
+    def _managed(self) -> str:
+        """Return the interfaces with an endpoint of their own: comparing with one name is quicker than a look-up."""
+        return f'"{self._plan.interfaces[0]}"' if len(self._plan.interfaces) == 1 else "@managed"
+
     def _outward(self, host: str) -> Iterator[str]:
-        yield f"oifname @managed goto {host}"
+        yield f"oifname {self._managed()} goto {host}"
         if self._plan.wildcard:
             for prefix in self._plan.workload_prefixes:
                 yield f'oifname "{starting_with(prefix)}" return'
@@ -205,7 +212,7 @@ class Rules(Phrases):
 
     def _unmark_rerouted(self) -> Iterator[str]:
         yield f"{self._bits} == 0x00000000 return"
-        yield from (f"ct status dnat {line}" for line in self._outward("unmark"))
+        yield from self._outward("unmark")
 
     # -- what happens to them -------------------------------------------------
 
@@ -226,7 +233,7 @@ class Rules(Phrases):
 
     def _from_workload(self) -> Iterator[str]:
         plan = self._plan
-        yield f"{self._has(Code.ALLOWED)} goto stamp_in"
+        yield f"{self._has(Code.ALLOWED)} goto admit_in"
         yield f"{self._has(REFUSED)} goto refuse"
         if self._early_in:
             # What `*` allows before DNAT does not spare the workload its action.
@@ -308,7 +315,7 @@ class Rules(Phrases):
 
     def _answer(self, suffix: str, spared: str = "drop") -> Iterator[str]:
         """Yield what the worker's answers come to; `spared` empty: ask, and say that it was."""
-        yield f"{self._has(Code.ALLOWED)} goto stamp_{suffix}"
+        yield f"{self._has(Code.ALLOWED)} goto admit_{suffix}"
         yield f"{self._has(REFUSED)} goto refuse"
         if spared:
             yield spared
@@ -320,6 +327,11 @@ class Rules(Phrases):
         yield "meta l4proto tcp reject with tcp reset"
         yield "reject with icmpx admin-prohibited"
 
+    def _admit(self, suffix: str) -> Iterator[str]:
+        """Yield what happens to a packet that carries a code of ours and is allowed."""
+        yield self._clear
+        yield f"goto stamp_{suffix}"
+
     def _stamp(self, *, leaving: bool = False) -> Iterator[str]:
         """Yield what happens to a packet that policy or a failsafe allows.
 
@@ -328,7 +340,6 @@ class Rules(Phrases):
         a packet may come by that one unjudged (fail-open, or it waited elsewhere while the
         stage came into being).
         """
-        yield self._clear
         if leaving and self._plan.loopback_guarded:
             yield 'oifname "lo" accept'
         if not leaving and self._plan.pre_dnat:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nfq_guard.kernel.plan import KernelPlan
     from nfq_guard.kernel.text import Set
 
-SKELETON = 5
+SKELETON = 6
 """Version of the base chains and of the declarations of sets and counters. A table with
 another version is replaced, not reloaded: raise it with every change to those."""
 
@@ -60,7 +60,12 @@ class BaseRule(NamedTuple):
     hook: str
     priority: int
     target: str
+    which: str = ""
+    """Which packets jump, empty for all; ends in a space otherwise."""
 
+
+_REDIRECTED = "ct status dnat "
+"""Every packet that leaves the host passes these chains, and hardly ever one has a connection that NAT sent elsewhere."""
 
 BASE_CHAINS: dict[Section, tuple[BaseRule, ...]] = {
     # Just ahead of `filter` (0), behind destination NAT (-100): other tables still see
@@ -70,8 +75,8 @@ BASE_CHAINS: dict[Section, tuple[BaseRule, ...]] = {
         BaseRule("input", "input", -5, "classify_in"),
         BaseRule("output_pre", "output", -6, "unmark_out"),
         BaseRule("output", "output", -5, "classify_out"),
-        BaseRule("rerouted_pre", "postrouting", -149, "unmark_rerouted"),
-        BaseRule("rerouted", "postrouting", -148, "classify_rerouted"),
+        BaseRule("rerouted_pre", "postrouting", -149, "unmark_rerouted", _REDIRECTED),
+        BaseRule("rerouted", "postrouting", -148, "classify_rerouted", _REDIRECTED),
     ),
     Section.FORWARD: (
         BaseRule("forward_pre", "forward", -6, "unmark_forward"),
@@ -103,7 +108,7 @@ def base_chains(section: Section) -> tuple[Chain, ...]:
             base.name,
             (
                 f"type filter hook {base.hook} priority {PRIORITIES[base.priority]}; policy accept;",
-                f'jump {base.target} comment "{SKELETON_COMMENT} {SKELETON}"',
+                f'{base.which}jump {base.target} comment "{SKELETON_COMMENT} {SKELETON}"',
             ),
         )
         for base in BASE_CHAINS[section]

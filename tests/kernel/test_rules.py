@@ -58,8 +58,8 @@ def test_nothing_is_stamped_that_the_stage_before_nat_has_not_judged() -> None:
     plan = replace(PLAN, pre_dnat=Guarded(("eth0",)))
     unjudged = "iifname @before_nat ct mark & 0xf0000000 != { 0x60000000, 0xb0000000 } accept"
     for section, chain in ((Section.LOCAL, "stamp_in"), (Section.FORWARD, "stamp_forward")):
-        assert lines(plan, section, chain)[1] == unjudged
-        assert "generation 1" in lines(plan, section, chain)[2]
+        assert lines(plan, section, chain)[0] == unjudged
+        assert "generation 1" in lines(plan, section, chain)[1]
     assert not any(" != {" in line for line in lines(PLAN, Section.LOCAL, "stamp_in"))
 
 
