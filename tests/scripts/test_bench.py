@@ -20,7 +20,7 @@ from benchmark import variants
 from benchmark.generators import Generators
 from benchmark.plan import Plan
 from benchmark.policies import Client, PolicySet
-from benchmark.spaces import Bed
+from benchmark.spaces import Bed, remember
 from benchmark.traffic import Measured, middle
 from netns import NETNS_FOLDER
 
@@ -251,7 +251,7 @@ def test_a_wrong_command_line_is_refused_before_anything_is_made(
 def bed(tmp_path: Path) -> Iterator[Bed]:
     """Return a bed of the benchmark with nothing in it."""
     made = Bed(tmp_path)
-    made.remember()
+    remember(tmp_path, [made])
     try:
         made.build()
         yield made

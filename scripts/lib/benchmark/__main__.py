@@ -17,11 +17,10 @@ from rich.console import Console
 
 from benchmark import chart, report
 from benchmark.campaign import Campaign
-from benchmark.generators import Generators
 from benchmark.machine import describe
 from benchmark.plan import HELP, MATCHES, Plan, quick
 from benchmark.policies import PolicySet
-from benchmark.spaces import Bed
+from benchmark.spaces import Bed, remember
 from benchmark.targets import targets
 from benchmark.variants import BY_NAME
 
@@ -63,10 +62,11 @@ def _run(plan: Plan, chosen: argparse.Namespace) -> int:
     for number in _SIGNALS:
         signal.signal(number, _leave)
     work = Path(tempfile.mkdtemp(prefix=PREFIX))
-    bed = Bed(work)
-    bed.remember()
+    # One for each variant: all that are compared stand at the same time.
+    beds = [Bed(work, number) for number in range(len(plan.variants))]
+    remember(work, beds)
     try:
-        return _measure(plan, bed, chosen)
+        return _measure(plan, beds, chosen)
     finally:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -78,14 +78,13 @@ def _leave(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _measure(plan: Plan, bed: Bed, chosen: argparse.Namespace) -> int:
+def _measure(plan: Plan, beds: Sequence[Bed], chosen: argparse.Namespace) -> int:
     began = time.monotonic()
-    bed.build()
-    machine = describe(bed)
+    for bed in beds:
+        bed.build()
+    machine = describe(beds[0])
     report.head(out, machine, plan, [PolicySet(count, plan.match).describe() for count in plan.policies])
-    campaign = Campaign(
-        plan, bed, Generators(bed), lambda line: progress.print(line, style="dim", markup=False)
-    )
+    campaign = Campaign(plan, beds, lambda line: progress.print(line, style="dim", markup=False))
     interrupted = 0
     try:
         campaign.run()

@@ -1,25 +1,27 @@
 """The run: every variant in turn, round after round, each with the same flows.
 
-Owns the order. Variants take turns in being first: what warms up or drifts over a round then hits none of them
-more than another. A variant that fails is told and left out of that round; the run goes on.
+Owns the order. The variants of a round stand side by side and are looked at in turn, and take turns in being first:
+what warms up, drifts or disturbs then hits none of them more than another. A variant that fails is told and left
+out of that round; the run goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from benchmark import control, traffic, usage
 from benchmark.control import Desk
+from benchmark.generators import Generators
 from benchmark.policies import PolicySet, policies
 from benchmark.results import Gap, Results, Sample
 from benchmark.traffic import Cell, warm
 from benchmark.variants import BY_NAME, CHAINS, usual_guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from benchmark.generators import Generators
     from benchmark.plan import Plan
     from benchmark.spaces import Bed
     from benchmark.traffic import Measured
@@ -33,11 +35,11 @@ _EXPECTED = (RuntimeError, OSError, ArithmeticError)
 class Campaign:
     """A run and its results so far: `results` may be read whenever `run` is left."""
 
-    def __init__(self, plan: Plan, bed: Bed, generators: Generators, tell: Tell) -> None:
-        """Nothing is measured yet. `tell` is called with a line now and then."""
+    def __init__(self, plan: Plan, beds: Sequence[Bed], tell: Tell) -> None:
+        """Nothing is measured yet. A bed for each variant; `tell` is called with a line now and then."""
         self.results = Results()
         self._began = time.monotonic()
-        self._plan, self._bed, self._generators, self._tell = plan, bed, generators, tell
+        self._plan, self._beds, self._tell = plan, beds, tell
 
     def run(self) -> None:
         """Measure everything that the plan names."""
@@ -48,8 +50,7 @@ class Campaign:
                 self.results.gaps.append(Gap("", f"all from round {number + 1} on", 0, why, failed=False))
                 return
             for count in self._plan.policies:
-                for name in self._order(number, count):
-                    self._measure_variant(number, count, name)
+                self._measure_together(number, count)
             if number < self._plan.control_rounds:
                 self._measure_control(number)
 
@@ -73,28 +74,61 @@ class Campaign:
                 if why:
                     yield Gap("", name, count, why, failed=False)
 
-    def _measure_variant(self, number: int, count: int, name: str) -> None:
+    def _measure_together(self, number: int, count: int) -> None:
+        """Let all variants stand side by side, each in its bed, and look at one after the other, again and again.
+
+        What slows the machine for a while then slows all of them.
+        """
         wanted = [measure for measure in traffic.MEASURES if measure in self._plan.measures]
         if not wanted:
             return
-        chosen = PolicySet(count, self._plan.match)
-        where = f"round {number + 1}/{self._plan.rounds}, {policies(count)}, {BY_NAME[name].label}"
-        measure = ""
         try:
-            self._bed.clear()
-            self._generators.aim(chosen.clients)
-            with BY_NAME[name].start(self._bed, chosen) as running:
-                cell = Cell(self._bed, self._generators, running, self._plan, len(chosen.clients))
-                warm(cell)
+            with contextlib.ExitStack() as stack:
+                cells = self._stand(stack, number, count)
                 self.results.background.append(usage.busy_share(_LISTEN_SECONDS))
                 for measure in wanted:
-                    self._note(number, measure, name, count, traffic.measure(measure, cell))
-            self._tell(f"{where}: {self._summary(number, name, count)}")
+                    self._look(number, count, measure, cells)
+                for name in cells:
+                    self._tell(f"{self._where(number, count, name)}: {self._summary(number, name, count)}")
         except _EXPECTED as error:
-            self._fail(measure, name, count, error, where)
+            self._fail("", "", count, error, f"round {number + 1}/{self._plan.rounds}, {policies(count)}")
+
+    def _stand(self, stack: contextlib.ExitStack, number: int, count: int) -> dict[str, Cell]:
+        """Start and warm up the variants, in the round's order."""
+        chosen = PolicySet(count, self._plan.match)
+        cells: dict[str, Cell] = {}
+        for name, bed in zip(self._order(number, count), self._beds, strict=False):
+            try:
+                bed.clear()
+                generators = Generators(bed)
+                generators.aim(chosen.clients)
+                running = stack.enter_context(BY_NAME[name].start(bed, chosen))
+                cell = Cell(bed, generators, running, self._plan, len(chosen.clients))
+                warm(cell)
+                cells[name] = cell
+            except _EXPECTED as error:
+                self._fail("", name, count, error, self._where(number, count, name))
+        return cells
+
+    def _look(self, number: int, count: int, measure: str, cells: dict[str, Cell]) -> None:
+        """Take a measure of each variant in turn, and again; one that fails is left out of the round from then on."""
+        taken: dict[str, list[Measured]] = {}
+        for _ in range(traffic.looks(measure, self._plan)):
+            for name, cell in list(cells.items()):
+                try:
+                    taken.setdefault(name, []).append(traffic.MEASURES[measure](cell))
+                except _EXPECTED as error:
+                    del cells[name]
+                    self._fail(measure, name, count, error, self._where(number, count, name))
+        for name in cells:
+            self._note(number, measure, name, count, traffic.middle(taken[name]))
+
+    def _where(self, number: int, count: int, name: str) -> str:
+        return f"round {number + 1}/{self._plan.rounds}, {policies(count)}, {BY_NAME[name].label}"
 
     def _measure_control(self, number: int) -> None:
-        desk = Desk(self._bed, self._generators, self._plan)
+        bed = self._beds[0]
+        desk = Desk(bed, Generators(bed), self._plan)
         for measure, (take, count_of) in control.MEASURES.items():
             if measure not in self._plan.measures:
                 continue

@@ -29,10 +29,12 @@ class Generators:
     """The built programs, and the bed that they are to send in."""
 
     def __init__(self, bed: Bed) -> None:
-        """Build all of them into the bed's folder; RuntimeError with the compiler's words."""
+        """Build them, unless another bed of the run has; RuntimeError with the compiler's words."""
         self._bed = bed
         for source in sorted(SOURCES.glob("*.c")):
-            target = bed.work / source.stem
+            target = bed.programs / source.stem
+            if target.exists():
+                continue
             command = ["gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", str(target), str(source)]
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
@@ -67,7 +69,7 @@ class Generators:
             "milliseconds": round(seconds * 1000),
             **words,
         }
-        return [str(self._bed.work / program), *(f"{word}={value}" for word, value in given.items())]
+        return [str(self._bed.programs / program), *(f"{word}={value}" for word, value in given.items())]
 
 
 def answer(child: subprocess.Popen[str], seconds: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Where the benchmark takes place: a guarded namespace and one that sends, joined by a veth pair.
+"""Where the benchmark takes place: beds of a guarded namespace and one that sends, joined by a veth pair.
 
-Owns both namespaces and what the kernel tells about them. Every number is read from the kernel's own counters.
+Owns these namespaces and what the kernel tells about them. Every number is read from the kernel's own counters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmark.policies import CLIENT_NET, GUARDED, SENDER
 from nfq_guard.adapters.nft import probe_queue_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from nfq_guard.kernel.plan import QueueTarget
 
@@ -48,15 +48,17 @@ class Losses(NamedTuple):
 
 
 class Bed:
-    """Two namespaces, `guarded` with 10.0.0.1 and `sender` with everybody else's address."""
+    """Two namespaces, `guarded` with 10.0.0.1 and `sender` with everybody else's address, and a folder."""
 
-    def __init__(self, work: Path) -> None:
-        """Name them; nothing is made yet."""
-        self.work = work
-        self.guarded, self.sender = (Namespace(f"bench-{os.getpid()}-{role}") for role in ("host", "peer"))
+    def __init__(self, work: Path, number: int = 0) -> None:
+        """Name them; nothing is made yet. `work` is the run's folder, `number` tells its beds apart."""
+        self.programs, self.work = work, work / f"bed-{number}"
+        roles = (f"host{number}", f"peer{number}")
+        self.guarded, self.sender = (Namespace(f"bench-{os.getpid()}-{role}") for role in roles)
 
     def build(self) -> None:
-        """Make both, and the cable between them."""
+        """Make the folder, both namespaces, and the cable between them."""
+        self.work.mkdir()
         spaces = (self.guarded, self.sender)
         for space in spaces:
             run("ip", "netns", "add", space.name)
@@ -130,9 +132,11 @@ class Bed:
         with self.guarded.entered():
             return _lines(f"/proc/thread-self/net/{name}")
 
-    def remember(self) -> None:
-        """Write down what there is to clean up, for a later call if this one cannot."""
-        leftovers.remember(self.work, [self.guarded.name, self.sender.name], [], keep=False, empty=True)
+
+def remember(work: Path, beds: Iterable[Bed]) -> None:
+    """Write down what there is to clean up, for a later call if this one cannot."""
+    names = [space.name for bed in beds for space in (bed.guarded, bed.sender)]
+    leftovers.remember(work, names, [], keep=False, empty=True)
 
 
 def conntrack_room() -> int:
