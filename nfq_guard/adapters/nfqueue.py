@@ -96,8 +96,8 @@ _ACK_TIMEOUT_MS = 5000
 _RECEIVE = 65536
 _LONGEST_RUN = 64
 """Packets that one answer may be for: they wait for each other, a few microseconds apiece."""
-_MARKS = 256
-"""For which answers are kept ready at each gate: others may put any on packets."""
+_MARKS = 1024
+"""For which answers are kept ready, at all gates together: others may put any on packets."""
 
 
 class _Answers(dict[int, Answer]):
@@ -119,13 +119,11 @@ class _Answers(dict[int, Answer]):
 class _Door:
     """A gate, and what the kernel is told for each answer there."""
 
-    __slots__ = ("gate", "marks", "outcomes")
+    __slots__ = ("gate", "outcomes")
 
     def __init__(self, hook: int, code: Code) -> None:
         self.gate = GATES[hook, code]
         self.outcomes = {answer: outcome(hook, code, answer) for answer in ANSWERS}
-        self.marks: dict[int, _Answers] = {}
-        """By the packet's mark."""
 
 
 _DROP = Outcome(Verb.DROP)
@@ -159,8 +157,10 @@ class QueueReader:
         self._unjudged = unjudged = UNJUDGED if self._open else DENY
         self._unasked: Ask = lambda _message, _at, _end: unjudged
         self._answers: dict[tuple[Verb, int | None], Answer] = {}
-        self._nowhere = _Door(LOCAL_OUT, Code.NONE)
+        self._nowhere = _Door(LOCAL_OUT, Code.NONE), _Answers(lambda _told: self._answer(_DROP, 0))
         """Stands for where no rule of ours can have queued a packet: it is not judged, the fail mode decides."""
+        self._opened: dict[tuple[int, int], tuple[_Door, _Answers]] = {}
+        """By hook and mark of a packet."""
         self._message = bytearray(_RECEIVE)
         self.last: tuple[Gate, int, int, bytearray, int, int] | None = None
         """What the judge was told last, good until the next `run`."""
@@ -195,9 +195,10 @@ class QueueReader:
         until = monotonic() + _TURN_SECONDS
         judged = count = ident = 0
         longest = 1
-        door = nowhere = self._nowhere
+        opened = self._opened
+        door, answers = nowhere, _ = self._nowhere
         inward = outward = mark = at = end = 0
-        ask, answers = self._unasked, self._answers_at(door, mark)
+        ask = self._unasked
         came, entered = -1, -1
         """Hook and interface of the packet before, if it was an inward one without a mark: most are alike."""
         answer: Answer | None = None
@@ -235,10 +236,8 @@ class QueueReader:
                     if not alike or hook != came or number != entered:
                         came, entered = (hook, number) if alike else (-1, -1)
                         inward, outward, mark = (number, 0, 0) if alike else (number, leaving, marked)
-                        door = self._doors.get((hook, mark & self._codes), nowhere)
-                        answers, ask = self._answers_at(door, mark), self._unasked
-                        if door is not nowhere:
-                            ask = judge(door.gate, inward, outward)
+                        door, answers = opened.get((hook, mark)) or self._open_for(hook, mark)
+                        ask = self._unasked if door is nowhere else judge(door.gate, inward, outward)
                     told = ask(message, at, end)
                 finally:
                     verdict = answers[told]
@@ -260,16 +259,14 @@ class QueueReader:
             )
         return judged
 
-    def _answers_at(self, door: _Door, mark: int) -> _Answers:
-        """Return the answers to packets with this mark."""
-        answers = door.marks.get(mark)
-        if answers is None:
-            if len(door.marks) >= _MARKS:
-                door.marks.clear()
-            answers = door.marks[mark] = _Answers(
-                lambda told: self._answer(door.outcomes.get(told, _DROP), mark)
-            )
-        return answers
+    def _open_for(self, hook: int, mark: int) -> tuple[_Door, _Answers]:
+        """Return where packets with this mark come from at a hook, and what they are answered there."""
+        if len(self._opened) >= _MARKS:
+            self._opened.clear()
+        door = self._doors.get((hook, mark & self._codes), self._nowhere[0])
+        answers = _Answers(lambda told: self._answer(door.outcomes.get(told, _DROP), mark))
+        found = self._opened[hook, mark] = door, answers
+        return found
 
     def _answer(self, outcome: Outcome, mark: int) -> Answer:
         """Make an answer; the same one for the same message, so that packets may have it together."""

@@ -126,7 +126,8 @@ class Verdicts:
             self._judged += len(met)
             self._untrimmed += len(met)
             words[Word.PACKETS] += len(met)
-            for outcome, times in Counter(met).items():
+            # One that is alone is spared the counting: most are, but in a flood.
+            for outcome, times in ((met[0], 1),) if len(met) == 1 else Counter(met).items():
                 for word in outcome.words:
                     words[word] += times
             met.clear()
@@ -184,12 +185,18 @@ class Verdicts:
 
     def _answerer(self, place: Place, ask: Ask) -> Answerer:
         met, words, spare, here = self._met, self._words, self._recorder.spare, whereabouts(place)
+        times, clock = self._times, time.perf_counter_ns
         if self._recorder.everything:
             ask = self._recorder.following(ask, here)
 
         def answer(message: Data, at: int, end: int) -> int:
             try:
-                outcome = ask(message, at, end) if met else self._timed(ask, message, at, end)
+                if met:
+                    outcome = ask(message, at, end)
+                else:
+                    began = clock()
+                    outcome = ask(message, at, end)
+                    times.append(clock() - began)
                 if isinstance(outcome, Unparsable):
                     words[UNPARSABLE_WORD[outcome.reason]] += 1
                     unreadable = self._unreadable(outcome.reason, end - at)
@@ -227,12 +234,6 @@ class Verdicts:
             self._words[Word.DENIED] += 1
         self._recorder.unreadable(reason, answer, here, message, at, end)
         return answer
-
-    def _timed(self, ask: Ask, message: Data, at: int, end: int) -> Outcome | Unparsable:
-        began = time.perf_counter_ns()
-        outcome = ask(message, at, end)
-        self._times.append(time.perf_counter_ns() - began)
-        return outcome
 
     def _prepare(self, place: Place, match: Match, by_tuple: bool) -> Outcome:  # noqa: FBT001 - see engine/memory.py
         """Return what becomes of packets with this match there, and what is counted."""

@@ -76,6 +76,8 @@ class Worker:
         self._leftovers: Iterator[None] | None = None
         """Frees the ruleset before, bit by bit."""
         self._reader: QueueReader | None = None
+        self._packets: list[tuple[int, int]] | None = None
+        """What poll says when there are packets, and nothing else."""
         self._links: LinkEvents | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -93,15 +95,13 @@ class Worker:
     def _turn(self) -> None:
         busy = self._unpacking is not None or self._leftovers is not None
         wait = 0 if busy else _TEACH_MS if self._candidates.waiting else _TURN_MS
-        ready = [descriptor for descriptor, _ in self._poll.poll(wait)]
-        # A rename keeps the number, and the kernel goes by the name at once: ahead of packets, we hear of it.
-        if self._links is not None and self._links.fileno() in ready:
-            self._links.drain()
-            self._verdicts.forget_interfaces()
-        if self._reader is not None and self._reader.fileno() in ready:
+        events = self._poll.poll(wait)
+        if events == self._packets:
+            # Nearly always it is this alone, and somebody waits for each line up to the answer.
+            assert self._reader is not None, "its packets"  # noqa: S101
             self._answer(self._reader)
-        if self._control is not None and self._control.fileno() in ready:
-            self._listen(self._control)
+        elif events:
+            self._serve([descriptor for descriptor, _ in events])
         if self._made is not None:
             self._made.publish(time.monotonic())
         if self._candidates.waiting:
@@ -110,6 +110,16 @@ class Worker:
             self._unpack(self._unpacking)
         elif self._leftovers is not None:
             self._tidy(self._leftovers)
+
+    def _serve(self, ready: list[int]) -> None:
+        # A rename keeps the number, and the kernel goes by the name at once: ahead of packets, we hear of it.
+        if self._links is not None and self._links.fileno() in ready:
+            self._links.drain()
+            self._verdicts.forget_interfaces()
+        if self._reader is not None and self._reader.fileno() in ready:
+            self._answer(self._reader)
+        if self._control is not None and self._control.fileno() in ready:
+            self._listen(self._control)
 
     def _answer(self, reader: QueueReader) -> None:
         try:
@@ -232,6 +242,7 @@ class Worker:
             sys.exit(3)
         self._poll.register(self._links, select.POLLIN)
         self._poll.register(self._reader, select.POLLIN)
+        self._packets = [(self._reader.fileno(), select.POLLIN)]
         self._tell(protocol.Bound())
 
     def _tell(self, message: protocol.FromWorker) -> None:
