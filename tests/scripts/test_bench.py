@@ -21,7 +21,6 @@ from benchmark.generators import Generators
 from benchmark.plan import Plan
 from benchmark.policies import Client, PolicySet
 from benchmark.spaces import Bed, remember
-from benchmark.traffic import Measured, middle
 from netns import NETNS_FOLDER
 
 if TYPE_CHECKING:
@@ -314,9 +313,3 @@ def test_a_variant_without_its_setting_is_named_and_not_run() -> None:
     assert variant.missing() == "this build of nfq-guard has no setting no_such_setting"
     assert all(not variants.BY_NAME[name].missing() for name in SOME_VARIANTS)
     assert set(Plan().variants) == set(variants.BY_NAME)
-
-
-def test_of_several_looks_the_median_counts_and_every_loss() -> None:
-    looks = [Measured({"rate": rate, "p50": rate / 10}, {"lost": 1, "sent": 10}) for rate in (3.0, 1.0, 2.0)]
-
-    assert middle(looks) == Measured({"rate": 2.0, "p50": 0.2}, {"lost": 3, "sent": 30})

@@ -72,8 +72,8 @@ def test_too_many_policies_are_refused() -> None:
 # -- results and goals ------------------------------------------------------------
 
 
-def sample(number: int, variant: str, rate: float, measure: str = "flood", policies: int = 1) -> Sample:
-    return Sample(number, measure, variant, policies, {"rate": rate}, {"sent": 10, "lost": 0})
+def sample(number: int, variant: str, rate: float, look: int = 0) -> Sample:
+    return Sample(number, "flood", variant, 1, {"rate": rate}, {"sent": 10, "lost": 0}, look)
 
 
 def test_a_spread_is_median_lowest_and_highest_of_the_rounds() -> None:
@@ -81,6 +81,22 @@ def test_a_spread_is_median_lowest_and_highest_of_the_rounds() -> None:
 
     assert results.spread(Key("flood", "cold", 1, "rate")) == Spread(5.0, 3.0, 9.0, 3)
     assert results.spread(Key("flood", "bare", 1, "rate")) is None
+
+
+def test_of_several_looks_in_a_round_the_median_counts_and_ratios_are_made_look_by_look() -> None:
+    # The machine is slower in one look of each round, and in another round it is another.
+    rounds = (((80.0, 100.0), (60.0, 100.0), (8.0, 10.0)), ((9.0, 10.0), (90.0, 100.0), (50.0, 100.0)))
+    samples = [
+        sample(number, name, rate, look)
+        for number, looks in enumerate(rounds)
+        for look, pair in enumerate(looks)
+        for name, rate in zip(("cold", "bare"), pair, strict=True)
+    ]
+    results = Results(samples)
+
+    assert results.spread(Key("flood", "cold", 1, "rate")) == Spread(55.0, 50.0, 60.0, 2)
+    goal = next(goal for goal in targets(results, Plan()) if "cold ÷ bare" in goal.what)
+    assert goal.found == pytest.approx(Spread(0.85, 0.8, 0.9, 2))
 
 
 def test_a_ratio_is_made_round_by_round_before_its_median_is_taken() -> None:

@@ -8,6 +8,7 @@ out of that round; the run goes on.
 from __future__ import annotations
 
 import contextlib
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -112,16 +113,15 @@ class Campaign:
 
     def _look(self, number: int, count: int, measure: str, cells: dict[str, Cell]) -> None:
         """Take a measure of each variant in turn, and again; one that fails is left out of the round from then on."""
-        taken: dict[str, list[Measured]] = {}
-        for _ in range(traffic.looks(measure, self._plan)):
+        for look in range(traffic.looks(measure, self._plan)):
             for name, cell in list(cells.items()):
                 try:
-                    taken.setdefault(name, []).append(traffic.MEASURES[measure](cell))
+                    taken = traffic.MEASURES[measure](cell)
                 except _EXPECTED as error:
                     del cells[name]
                     self._fail(measure, name, count, error, self._where(number, count, name))
-        for name in cells:
-            self._note(number, measure, name, count, traffic.middle(taken[name]))
+                else:
+                    self._note(number, measure, name, count, taken, look)
 
     def _where(self, number: int, count: int, name: str) -> str:
         return f"round {number + 1}/{self._plan.rounds}, {policies(count)}, {BY_NAME[name].label}"
@@ -143,20 +143,19 @@ class Campaign:
             except _EXPECTED as error:
                 self._fail(measure, usual_guard(), count, error, where)
 
-    def _note(self, number: int, measure: str, name: str, count: int, taken: Measured) -> None:
-        self.results.samples.append(Sample(number, measure, name, count, taken.values, taken.lost))
+    def _note(self, number: int, measure: str, name: str, count: int, taken: Measured, look: int = 0) -> None:
+        self.results.samples.append(Sample(number, measure, name, count, taken.values, taken.lost, look))
 
     def _fail(self, measure: str, name: str, count: int, error: Exception, where: str) -> None:
         self.results.gaps.append(Gap(measure, name, count, str(error) or repr(error), failed=True))
         self._tell(f"{where}: failed: {error}")
 
     def _summary(self, number: int, name: str, count: int) -> str:
-        """Return the headline of what has just been measured."""
-        found = [
-            f"{sample.measure} {sample.values[value]:.4g}"
-            for sample in self.results.samples
-            if sample[0] == number and sample[2:4] == (name, count)
-            for value in ("rate", "gbit", "seconds")
-            if value in sample.values
-        ]
-        return ", ".join(found) or "done"
+        """Return the headlines of what has just been measured."""
+        found: dict[str, list[float]] = {}
+        for sample in self.results.samples:
+            if sample[0] == number and sample[2:4] == (name, count):
+                for value in {"rate", "gbit", "seconds"} & sample.values.keys():
+                    found.setdefault(sample.measure, []).append(sample.values[value])
+        said = (f"{measure} {statistics.median(values):.4g}" for measure, values in found.items())
+        return ", ".join(said) or "done"

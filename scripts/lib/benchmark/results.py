@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Key(NamedTuple):
@@ -23,7 +23,7 @@ class Key(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One measurement in one round."""
+    """One measurement."""
 
     round: int
     measure: str
@@ -32,6 +32,8 @@ class Sample(NamedTuple):
     values: Mapping[str, float]
     lost: Mapping[str, int]
     """What was sent and did not come, and where the kernel says that it was thrown away."""
+    look: int = 0
+    """Of several in a round, the variants' looks of one number came one after the other."""
 
 
 class Gap(NamedTuple):
@@ -73,17 +75,21 @@ class Results:
         """Whether anything went wrong."""
         return any(gap.failed for gap in self.gaps)
 
-    def by_round(self, key: Key) -> dict[int, float]:
-        """Return a value by round; with several samples in a round, their median."""
-        found: dict[int, list[float]] = {}
-        for sample in self.samples:
-            if sample[1:4] == key[:3] and key.value in sample.values:
-                found.setdefault(sample.round, []).append(sample.values[key.value])
-        return {number: statistics.median(values) for number, values in found.items()}
-
     def spread(self, key: Key) -> Spread | None:
-        """Return a value over the rounds."""
-        return Spread.of(self.by_round(key).values())
+        """Return a value over the rounds; of several looks in a round, their median."""
+        return _over_rounds(self._by_look(key))
+
+    def spread_of(self, make: Callable[[float, float], float], one: Key, other: Key) -> Spread | None:
+        """Return what is made of two values over the rounds, made look by look."""
+        ones, others = self._by_look(one), self._by_look(other)
+        return _over_rounds({at: make(ones[at], others[at]) for at in sorted(ones.keys() & others.keys())})
+
+    def _by_look(self, key: Key) -> dict[tuple[int, int], float]:
+        return {
+            (sample.round, sample.look): sample.values[key.value]
+            for sample in self.samples
+            if sample[1:4] == key[:3] and key.value in sample.values
+        }
 
     def policy_counts(self, measure: str) -> tuple[int, ...]:
         """Return the counts of policies that a measure was taken with."""
@@ -97,3 +103,10 @@ class Results:
             for value in sample.values
         }
         return list(found)
+
+
+def _over_rounds(found: Mapping[tuple[int, int], float]) -> Spread | None:
+    rounds: dict[int, list[float]] = {}
+    for (number, _), value in found.items():
+        rounds.setdefault(number, []).append(value)
+    return Spread.of(map(statistics.median, rounds.values()))

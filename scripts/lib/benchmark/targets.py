@@ -1,7 +1,8 @@
 """What the guard is to reach, as ratios and limits, and whether a run reached it.
 
-Owns the goals. A ratio is made round by round, of two numbers of one round, before its median is taken: so what
-slows the whole machine down for a while does not look like one variant's doing.
+Owns the goals. A ratio is made look by look, of two numbers that were taken one after the other, before medians are
+taken, of a round's looks and of the rounds: so what slows the machine down for a while does not look like one
+variant's doing.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.policies import policies
-from benchmark.results import Key, Spread
+from benchmark.results import Key
 from benchmark.variants import CHAINS, usual_guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from benchmark.plan import Plan
-    from benchmark.results import Results
+    from benchmark.results import Results, Spread
 
 _TEN = 10
 _MOST = 10_000
@@ -63,8 +64,7 @@ def targets(results: Results, plan: Plan) -> list[Target]:
 def _found(results: Results, goal: Goal) -> Spread | None:
     if goal.beside is None or goal.of is None:
         return results.spread(goal.number)
-    ones, others = results.by_round(goal.number), results.by_round(goal.beside)
-    return Spread.of(goal.of(ones[number], others[number]) for number in sorted(ones.keys() & others.keys()))
+    return results.spread_of(goal.of, goal.number, goal.beside)
 
 
 def _per_count(count: int) -> Iterable[Goal]:

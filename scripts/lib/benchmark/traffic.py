@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark import usage
 from benchmark.spaces import conntrack_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from benchmark.generators import Generators
     from benchmark.plan import Plan
@@ -205,12 +204,6 @@ def looks(name: str, plan: Plan) -> int:
     firewall.
     """
     return 1 if name in _ONCE else plan.repeats
-
-
-def middle(taken: Sequence[Measured]) -> Measured:
-    """Return the median of each number, and the sum of what was lost."""
-    values = {each: median(one.values[each] for one in taken) for each in taken[0].values}
-    return Measured(values, {each: sum(one.lost[each] for one in taken) for each in taken[0].lost})
 
 
 MEASURES: Mapping[str, Callable[[Cell], Measured]] = {
