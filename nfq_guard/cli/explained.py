@@ -5,6 +5,7 @@ Owns their form: the verdict and its causes on top, then the whole way, rule by 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from nfq_guard.cli.flows import verdict_object
@@ -94,11 +95,13 @@ def _policy(policy: PolicyStep, *, everything: bool) -> Iterator[str]:
     told_of = [rule for rule in policy.rules if everything or rule.outcome is not Outcome.NOT_REACHED]
     shown = told_of if everything else told_of[:MOST_RULES]
     for rule in shown:
-        yield f"      rule {rule.rule} {rule.action} {_at(rule.position)} [{rule.outcome}]{_misses(rule)}"
+        yield f"      rule {rule.rule} {rule.action} {_at(rule.position)} [{rule.outcome}]{_said(rule)}"
     yield from _more(len(policy.rules) - len(shown), "rules", indent="      ")
 
 
-def _misses(rule: RuleStep) -> str:
+def _said(rule: RuleStep) -> str:
+    if rule.outcome is Outcome.LOGGED:
+        return f" writes prefix={json.dumps(rule.prefix, ensure_ascii=False)}"
     return f" {told(rule.misses)}" if rule.outcome is Outcome.RULED_OUT and rule.misses else ""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from nfq_guard.stream.event import Event
 
-_COLOURS = {"allow": "green", "deny": "red", "pass": "cyan", "unjudged": "yellow"}
+_COLOURS = {"allow": "green", "deny": "red", "pass": "cyan", "unjudged": "yellow", "log": "blue"}
 STANDARD_OUTPUT = "-"
 
 

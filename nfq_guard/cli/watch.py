@@ -22,8 +22,8 @@ from nfq_guard.cli.outputs import STANDARD_OUTPUT, CaptureFile, Lines, wants_col
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.model.printable import printable
 from nfq_guard.stream.fields import BARE, FIELDS
-from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wanted_verdicts
-from nfq_guard.stream.record import ALLOW, DENY
+from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wishes
+from nfq_guard.stream.record import DENY
 from nfq_guard.stream.tokens import FilterError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
 ) -> None:
     """Show verdicts of a running guard as they fall, with the rule that decided.
 
-    One line a packet that was queued. Packets that the kernel decides by itself (failsafes,
+    One line a packet that was queued, and one ahead of it for each Log rule that it met. Packets that the kernel decides by itself (failsafes,
     learned verdicts) are told once a second as `counted`: how many, not which. Packets of
     connections that are allowed already are not told at all.
 
@@ -106,8 +106,7 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
     shows_lines = write is None or ctx.get_parameter_source("output") is not ParameterSource.DEFAULT
     if write == STANDARD_OUTPUT and shows_lines:
         raise click.UsageError("--write - and --format both want standard output")
-    only_denials = wanted_verdicts(wanted.node) <= {DENY}
-    follower = Follower(control, [DENY] if only_denials else [ALLOW, DENY], _say)
+    follower = Follower(control, wishes(wanted.node), _say)
     with contextlib.ExitStack() as stack:
         stack.callback(follower.close)
         _connect(follower, control, f"{control} (--control, from {resolved.origins['control']})")

@@ -53,14 +53,17 @@ class Bind(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Write down every denial from now on, or everything; neither: some denials."""
+    """Write this down from now on; whatever it is, some denials."""
 
     deny: bool
+    """Every denial."""
     allow: bool
     """What is left to another stage, or let by unjudged, goes with it."""
+    log: bool
+    """Each Log rule that a packet meets."""
 
 
-NOBODY_WATCHES = Watch(deny=False, allow=False)
+NOBODY_WATCHES = Watch(deny=False, allow=False, log=False)
 """What a worker begins with."""
 
 

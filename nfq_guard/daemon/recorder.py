@@ -2,7 +2,8 @@
 
 Owns the worker's end of its ring. A denial is always worth writing down, but so many a
 second at most while nobody watches, so that a flood of them costs next to nothing; what
-is allowed, only while somebody does. Must never raise, and never change a verdict.
+is allowed, and which Log rules were met, only while somebody does. Must never raise, and
+never change a verdict.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Recorder:
         self._write = writer.write
         self._log_fault = log_fault
         self._every_denial = False
+        self._logs = False
         self._at = 0.0
         """Monotonic time up to which `spare` was filled up."""
         self.generation = 0
@@ -45,10 +47,11 @@ class Recorder:
         """One item for each denial that may still be written down. Always the same list: the packet path
         asks it, and nothing else, whether a denial is worth a call."""
 
-    def watch(self, *, deny: bool, allow: bool) -> None:
-        """Write down every denial from now on, or everything."""
+    def watch(self, *, deny: bool, allow: bool, log: bool) -> None:
+        """Write down from now on every denial, whatever does not deny, and Log rules that are met."""
         self._every_denial = deny
         self.everything = allow
+        self._logs = log
         self.spare[:] = [None] * BURST
 
     def refill(self, now: float) -> None:
@@ -60,19 +63,22 @@ class Recorder:
             self.spare.extend([None] * min(due, BURST - len(self.spare)))
 
     def following(self, ask: Ask, where: bytes) -> Ask:
-        """Return what asks the same, and writes down what does not deny."""
+        """Return what asks the same, and writes down what is not `noted` by whoever asks."""
 
         def follow(message: Data, at: int, end: int) -> Outcome | Unparsable:
             outcome = ask(message, at, end)
-            if not isinstance(outcome, Unparsable) and not outcome.denies:
+            if not isinstance(outcome, Unparsable) and not outcome.notable:
                 self._judged(outcome, where, message, at, end)
             return outcome
 
         return follow
 
-    def denied(self, outcome: Outcome, where: bytes, message: Data, at: int, end: int) -> None:
-        """Write down a denial, if there is one to spare."""
-        if self._spares_one():
+    def noted(self, outcome: Outcome, where: bytes, message: Data, at: int, end: int) -> None:
+        """Write down what is notable: the Log rules that were met, then a denial, if there is one to spare."""
+        if self._logs:
+            for rule, counter in outcome.logs:
+                self._put(counter, record.outcome(record.LOG, side=rule.side), where, message, at, end)
+        if self._spares_one() if outcome.denies else self.everything:
             self._judged(outcome, where, message, at, end)
 
     def unreadable(

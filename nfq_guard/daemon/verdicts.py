@@ -152,9 +152,9 @@ class Verdicts:
         """Ask anew what interfaces are called: one came, went or has another name."""
         self._asks.clear()
 
-    def watch(self, *, deny: bool, allow: bool) -> None:
-        """Write down every denial from now on, or everything; neither: some denials."""
-        self._recorder.watch(deny=deny, allow=allow)
+    def watch(self, *, deny: bool, allow: bool, log: bool) -> None:
+        """Write down from now on what somebody wishes; whatever that is, some denials."""
+        self._recorder.watch(deny=deny, allow=allow, log=log)
         self._asks.clear()
 
     def judge(self, gate: Gate, inward: int, outward: int) -> Answerer:
@@ -203,10 +203,9 @@ class Verdicts:
                     return self._unasked(outcome.reason, unreadable, here, message, at, end)
                 met.append(outcome)
                 if outcome.notable and (spare or outcome.logs):
-                    for rule in outcome.logs:
-                        self._log_rule(rule, place, bytes(message[at:end]))
-                    if outcome.denies:
-                        self._recorder.denied(outcome, here, message, at, end)
+                    for logged in outcome.logs:
+                        self._log_rule(logged.rule, place, bytes(message[at:end]))
+                    self._recorder.noted(outcome, here, message, at, end)
             except Exception as error:  # noqa: BLE001 - the packet loop's boundary: an exception is a packet without verdict
                 words[Word.ENGINE_ERRORS] += 1
                 self._log_fault(f"{type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from nfq_guard.daemon.protocol import Watch
 from nfq_guard.daemon.ring import Reader, read_only
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST, Wishes
 from nfq_guard.stream.event import event_of
-from nfq_guard.stream.record import ALLOW, DENY
+from nfq_guard.stream.record import DENY, WISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,9 +87,9 @@ class Watching:
         who, verdicts = request.get("id"), request.get("verdicts")
         if not isinstance(who, str) or not 0 < len(who) <= _LONGEST_NAME:
             return {"error": f"a watcher's id is a text of 1 to {_LONGEST_NAME} characters"}
-        if not isinstance(verdicts, list) or not all(verdict in (ALLOW, DENY) for verdict in verdicts):
-            return {"error": f"verdicts is a list of {ALLOW!r} and {DENY!r}"}
-        if not self._wishes.renew(who, Watch(DENY in verdicts, ALLOW in verdicts), now):
+        if not isinstance(verdicts, list) or not all(verdict in WISHED for verdict in verdicts):
+            return {"error": f"verdicts is a list of {', '.join(map(repr, WISHED))}"}
+        if not self._wishes.renew(who, Watch(**{one: one in verdicts for one in WISHED}), now):
             return {"error": f"there are {MOST} watchers already"}
         self._pool.watch(self._wishes.wanted(now))
         answer: Answer = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nfq_guard.daemon.protocol import Watch
+from nfq_guard.daemon.protocol import NOBODY_WATCHES, Watch
 
 LEASE_SECONDS = 2.0
 MOST = 64
@@ -41,7 +41,7 @@ class Wishes:
         """Return what all watchers together want."""
         self._forget(now)
         wishes = [wish.watch for wish in self._wishes.values()]
-        return Watch(any(wish.deny for wish in wishes), any(wish.allow for wish in wishes))
+        return Watch(*map(any, zip(NOBODY_WATCHES, *wishes, strict=True)))
 
     def _forget(self, now: float) -> None:
         lapsed = [who for who, wish in self._wishes.items() if wish.until <= now]

@@ -173,7 +173,7 @@ class Worker:
         elif isinstance(message, protocol.Bind):
             self._bind()
         elif isinstance(message, protocol.Watch):
-            self._verdicts.watch(deny=message.deny, allow=message.allow)
+            self._verdicts.watch(**message._asdict())
         else:
             raise TypeError(f"not for a worker: {message!r}")
 

@@ -117,6 +117,14 @@ def _nameless(decision: Decision) -> Decision:
     return decision
 
 
+class Logged(NamedTuple):
+    """A Log rule that a packet met."""
+
+    rule: RuleRef
+    counter: int
+    """Of its line: index into Ruleset.counted."""
+
+
 class Match(NamedTuple):
     """The outcome of a chain for a packet."""
 
@@ -124,7 +132,8 @@ class Match(NamedTuple):
     """None: the stage has no opinion and the packet goes on."""
     counters: tuple[int, ...] = ()
     """What to count: the decisive line, and each Pass and Log on the way."""
-    logs: tuple[RuleRef, ...] = ()
+    logs: tuple[Logged, ...] = ()
+    """In the order in which they were met."""
     decisive: int = -1
     """Counter of the line that settled it; -1: it has none, or no line did."""
 
@@ -218,9 +227,9 @@ class Chain:
             line = part.first(key, rule.target)
 
 
-def _logged(rule: FlatRule) -> RuleRef:
+def _logged(rule: FlatRule) -> Logged:
     assert rule.ref is not None, "a Log line always comes from a rule"  # noqa: S101
-    return rule.ref
+    return Logged(rule.ref, rule.counter)
 
 
 def _apart(family: int) -> frozenset[int]:

@@ -140,7 +140,8 @@ class Layout:
         accepts = reading.accepts(lines)
         misses = () if accepts else self.criteria.misses(rule, asked.packet, applied.namespace)
         position = applied.position(asked.side, index)
-        return RuleStep(index, rule.action, position, reading.outcome(lines), accepts, misses)
+        prefix = reading.prefix(lines)
+        return RuleStep(index, rule.action, position, reading.outcome(lines), accepts, misses, prefix)
 
 
 class _Reading:
@@ -179,6 +180,11 @@ class _Reading:
         if lines[0] > self.path[-1]:
             return Outcome.NOT_REACHED
         return Outcome.SKIPPED if self._is_passed(lines[0]) else Outcome.RULED_OUT
+
+    def prefix(self, lines: Sequence[int]) -> str:
+        """Return what a Log rule of some lines writes first; nothing for other rules."""
+        ref = self.chain.rules[lines[0]].ref
+        return "" if ref is None else ref.prefix
 
     def end_of(self, line: int) -> Outcome:
         """Return what became of a tier's end."""

@@ -88,6 +88,8 @@ class RuleStep(NamedTuple):
     """The packet fulfils it, whether it came to that or not."""
     misses: tuple[Miss, ...] = ()
     """Valid iff it does not accept."""
+    prefix: str = ""
+    """What its lines in the guard's log begin with. Valid iff it is a Log rule."""
 
     @property
     def nearly(self) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Rule(NamedTuple):
-    """What decided: a rule, the end of a tier, or the default."""
+    """What decided or logged: a rule, the end of a tier, or the default."""
 
     tier: str
     """Empty for a profile's rule, and for the default."""
@@ -36,7 +36,7 @@ class Rule(NamedTuple):
     direction: str
     """`ingress` or `egress`."""
     action: str
-    """`allow` or `deny`."""
+    """`allow`, `deny`, `pass` or `log`."""
     file: str = ""
     """Where it stands; empty for what no file says."""
     line: int = 0
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 
 
 class Legend(NamedTuple):
-    """The rules of one generation by the index of their counter; None: nothing that decides."""
+    """The rules of one generation by the index of their counter; None: nothing that decides or logs."""
 
     generation: int
     rules: tuple[Rule | None, ...]
@@ -92,14 +92,14 @@ class Legend(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A verdict about one packet at one stage, in words. Empty text: there is nothing to say."""
+    """A verdict about one packet at one stage, or a Log rule met there, in words. Empty text: there is nothing to say."""
 
     time_ns: int
     """Nanoseconds since the epoch."""
     queue: int
     generation: int
     verdict: str
-    """`allow`, `deny`, `pass` (left to the next stage) or `unjudged` (let by under fail-open)."""
+    """`allow`, `deny`, `pass` (left to the next stage), `unjudged` (let by under fail-open) or `log`."""
     reason: str
     """Of model.decision.Reason."""
     stage: str

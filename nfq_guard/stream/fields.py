@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import ICMP, ICMPV6, PROTOCOL_NUMBERS, Direction, Packet, Side, Stage
 from nfq_guard.packet import UnparsableReason
-from nfq_guard.stream.record import ALLOW, DENY, PASS, VERDICTS
+from nfq_guard.stream.record import ALLOW, DENY, LOG, PASS, VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,6 +67,7 @@ _VERDICTS = {
     **dict.fromkeys(("allowed", "accept", "accepted"), ALLOW),
     **dict.fromkeys(("denied", "drop", "dropped", "block", "blocked"), DENY),
     "passed": PASS,
+    "logged": LOG,
 }
 _FLAGS = {TRUE: TRUE, "yes": TRUE, "1": TRUE, FALSE: FALSE, "no": FALSE, "0": FALSE}
 _DIRECTIONS = {"input": Direction.IN, "output": Direction.OUT, "forwarded": Direction.FORWARD}

@@ -30,7 +30,7 @@ from nfq_guard.stream.nodes import (
     render,
 )
 from nfq_guard.stream.parser import parse_node
-from nfq_guard.stream.record import DENY, VERDICTS
+from nfq_guard.stream.record import ALLOW, DENY, LOG, VERDICTS, WISHED
 from nfq_guard.stream.values import Span
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ _ORDER: dict[Operator, Callable[[int, int], bool]] = {
 _DENYING = frozenset({Reason.INVALID, Reason.TIER_DEFAULT, Reason.NO_MATCH})
 """Reasons that only denials have."""
 _ALL, _DENIALS = frozenset(VERDICTS), frozenset({DENY})
+_SETTLED = _ALL - {LOG}
+_JUDGED = frozenset({"reason", "unparsable"})
+"""Fields that only a verdict has: whatever they are compared with, a Log rule is not meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,13 @@ def wanted_verdicts(node: Node) -> frozenset[str]:
     return _possible(node).true
 
 
+def wishes(node: Node) -> tuple[str, ...]:
+    """Return what a guard is to be asked for (stream/record.py WISHED), so that all that is meant is told."""
+    wanted = wanted_verdicts(node)
+    asked = {verdict if verdict in WISHED else ALLOW for verdict in wanted}
+    return tuple(wish for wish in WISHED if wish in asked)
+
+
 def _possible(node: Node) -> _Verdicts:
     match node:
         case Compare():
@@ -183,8 +193,9 @@ def _of_comparison(node: Compare) -> _Verdicts:
         about_denials = (node.field == "reason" and _DENYING.issuperset(node.values)) or (
             node.field == "rejected" and node.values == (TRUE,)
         )
-        return _Verdicts(_DENIALS if about_denials else _ALL, _ALL)
-    return _Verdicts(_ALL, _ALL)
+        if about_denials:
+            return _Verdicts(_DENIALS, _ALL)
+    return _Verdicts(_SETTLED if node.field in _JUDGED else _ALL, _ALL)
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

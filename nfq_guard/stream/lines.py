@@ -15,7 +15,7 @@ from nfq_guard.model.flow import PROTOCOL_NAMES, Direction, Packet, Stage
 from nfq_guard.model.printable import printable
 from nfq_guard.model.spelling import ends, protocol_name
 from nfq_guard.stream.fields import NO_POLICY
-from nfq_guard.stream.record import DENY, UNJUDGED
+from nfq_guard.stream.record import DENY, LOG, UNJUDGED
 
 if TYPE_CHECKING:
     from nfq_guard.stream.event import Event, Rule
@@ -97,7 +97,8 @@ def _step(event: Event) -> str:
     if event.rule is not None:
         return _rule_text(event.rule)
     # The guard keeps the rules of some generations; a watcher that was held up may come too late.
-    return f"a rule of generation {event.generation}" if event.reason in _OF_RULES else ""
+    by_rule = event.reason in _OF_RULES or event.verdict == LOG
+    return f"a rule of generation {event.generation}" if by_rule else ""
 
 
 def _rule_text(rule: Rule) -> str:

@@ -24,8 +24,11 @@ SLOT = 384
 """Bytes: a number, what there is to say, and the packet's beginning."""
 KEPT = 256
 """Bytes of a packet that are kept, from its IP header on: all that the worker saw of it."""
-ALLOW, DENY, PASS, UNJUDGED = VERDICTS = ("allow", "deny", "pass", "unjudged")
-"""PASS: left to the next stage. UNJUDGED: it could not be judged, and the fail mode let it by."""
+ALLOW, DENY, PASS, UNJUDGED, LOG = VERDICTS = ("allow", "deny", "pass", "unjudged", "log")
+"""PASS: left to the next stage. UNJUDGED: it could not be judged, and the fail mode let it by. LOG: no verdict yet, a
+Log rule was met on the way to it."""
+WISHED = (ALLOW, DENY, LOG)
+"""What a watcher may wish to be written down; PASS and UNJUDGED go with ALLOW."""
 
 NUMBER = Struct("=Q")
 """Of the record, at the slot's beginning: from 1, 0 while the slot is written."""
@@ -44,7 +47,7 @@ _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 
 class Record(NamedTuple):
-    """A verdict about one packet at one stage."""
+    """A verdict about one packet at one stage, or a Log rule that it met ahead of that."""
 
     number: int
     """From 1 in each ring, without a gap."""
@@ -52,7 +55,7 @@ class Record(NamedTuple):
     """Nanoseconds since the epoch."""
     generation: int
     counter: int
-    """Index into Ruleset.counted of the line that decided; -1: none."""
+    """Index into Ruleset.counted of the line that decided, or that logs; -1: none."""
     verdict: str
     """One of VERDICTS."""
     reason: Reason | None

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from events import logged
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import PcapWriter
 
 from nfq_guard.cli.main import Exit, cli
+from nfq_guard.stream.lines import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +101,22 @@ def test_flows_in_json_are_explained_in_turn_and_bad_ones_are_named() -> None:
     ]
     verdicts = [json.loads(line).get("verdict") for line in documents.stdout.splitlines()]
     assert (verdicts, documents.exit_code) == (["allow", None, "deny"], Exit.NO)
+
+
+def test_a_log_rule_of_the_verdict_stream_is_explained_by_its_packet(folder: Path) -> None:
+    log = "\n    - {action: Log, protocol: TCP}"
+    rules = RULES.replace("  ingress:", f"  ingress:{log}")
+    (folder / "rules" / "web.yaml").write_text(rules, encoding="utf-8")
+    line = json.dumps(document(logged()) | FLOW | {"dport": 80})
+
+    text = explain("--flows", "-", stdin=line).stdout
+    (rule, _) = json.loads(explain("--flows", "-", "--format", "json", stdin=line).stdout)["steps"][0][
+        "tiers"
+    ][0]["policies"][0]["rules"]
+
+    assert text.startswith("deny   tier-default        host-eth0  end of tier default\n")
+    assert 'rule 0 Log rules/web.yaml:12 [logged] writes prefix="calico-packet"' in text
+    assert (rule["outcome"], rule["prefix"]) == ("logged", "calico-packet")
 
 
 def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from captures import wire
 from click.testing import CliRunner
 from commands import completed
-from events import ALLOW_SSH, DNS, END_OF_TIER, SSH
+from events import ALLOW_SSH, DNS, END_OF_TIER, LOG_SSH, SSH
 from netns import until
 from records import DENIED
 from scapy.utils import RawPcapNgReader
@@ -22,7 +22,7 @@ from told import Telling
 from nfq_guard.cli.main import Exit, cli
 from nfq_guard.daemon.ring import SLOTS
 from nfq_guard.model.decision import Reason
-from nfq_guard.stream.record import ALLOW, DENY, Record
+from nfq_guard.stream.record import ALLOW, DENY, LOG, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 ALLOWED = DENIED._replace(counter=0, verdict=ALLOW, reason=Reason.POLICY, in_interface="eth1", data=wire(DNS))
+LOGGED = DENIED._replace(counter=2, verdict=LOG, reason=None, in_interface="eth2")
 FAILSAFE = {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 5}
 
 
@@ -39,7 +40,7 @@ class Guard(Telling):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self.legends = {3: (ALLOW_SSH, END_OF_TIER)}
+        self.legends = {3: (ALLOW_SSH, END_OF_TIER, LOG_SSH)}
         self._end = threading.Event()
 
     def writes(self, *records: Record) -> threading.Thread:
@@ -60,7 +61,7 @@ class Guard(Telling):
 def guard(tmp_path: Path) -> Iterator[Guard]:
     made = Guard(str(tmp_path / "control.sock"))
     with made:
-        thread = made.writes(ALLOWED, DENIED)
+        thread = made.writes(ALLOWED, DENIED, LOGGED)
         yield made
         made.end()
         thread.join()
@@ -79,13 +80,13 @@ def test_verdicts_are_shown_until_there_are_enough(guard: Guard) -> None:
     result = watch(guard, "--format", "json", "--count", "3")
 
     assert result.exit_code == Exit.GOOD
-    assert [one["verdict"] for one in objects(result)] == ["allow", "deny", "allow"]
+    assert [one["verdict"] for one in objects(result)] == ["allow", "deny", "log"]
     assert result.stderr.startswith("nfq-guard watch: 3 shown of ")
-    assert [wish["verdicts"] for wish in guard.wishes()] == [["allow", "deny"]]
+    assert [wish["verdicts"] for wish in guard.wishes()] == [["allow", "deny", "log"]]
 
 
 def test_text_is_for_people(guard: Guard) -> None:
-    result = watch(guard, "--count", "2")
+    result = watch(guard, "--count", "3")
     words = [" ".join(line.split()) for line in result.stdout.splitlines()]
 
     assert words == [
@@ -94,6 +95,10 @@ def test_text_is_for_people(guard: Guard) -> None:
             "tier default, GlobalNetworkPolicy(allow-ssh) ingress rule 0 at rules/ssh.yaml:14"
         ),
         "00:00:00.000Z deny tier-default in eth0 TCP 198.51.100.7:40000 > 192.0.2.10:22 end of tier default",
+        (
+            "00:00:00.000Z log in eth2 TCP 198.51.100.7:40000 > 192.0.2.10:22 "
+            "tier default, GlobalNetworkPolicy(log-ssh) ingress rule 0 at rules/log.yaml:12"
+        ),
     ]
 
 
@@ -103,11 +108,13 @@ def test_text_is_for_people(guard: Guard) -> None:
         (["--denied"], DENY, [DENY]),
         (["deny", "and", "tcp"], DENY, [DENY]),
         (["reason == no-match or reason == tier-default"], DENY, [DENY]),
-        (["dport 53"], ALLOW, [ALLOW, DENY]),
-        (["--policy", "allow-ssh"], ALLOW, [ALLOW, DENY]),
-        (["--policy", "allow-*"], ALLOW, [ALLOW, DENY]),
-        (["--interface", "eth0"], DENY, [ALLOW, DENY]),
-        (["--interface", "*0", "in"], DENY, [ALLOW, DENY]),
+        (["dport 53"], ALLOW, [ALLOW, DENY, LOG]),
+        (["--policy", "allow-ssh"], ALLOW, [ALLOW, DENY, LOG]),
+        (["--policy", "allow-*"], ALLOW, [ALLOW, DENY, LOG]),
+        (["--interface", "eth0"], DENY, [ALLOW, DENY, LOG]),
+        (["--interface", "*0", "in"], DENY, [ALLOW, DENY, LOG]),
+        (["allow"], ALLOW, [ALLOW]),
+        (["log"], LOG, [LOG]),
         (["--denied", "--interface", "eth0", "tcp or udp"], DENY, [DENY]),
     ],
     ids=" ".join,
@@ -183,7 +190,7 @@ def test_packets_are_written_instead_of_lines(guard: Guard, tmp_path: Path) -> N
     result = watch(guard, "--write", str(path), "--count", "3")
 
     assert (result.exit_code, result.stdout) == (Exit.GOOD, "")
-    assert packets(path) == [wire(DNS), wire(SSH), wire(DNS)]
+    assert packets(path) == [wire(DNS), wire(SSH), wire(SSH)]
 
 
 def test_packets_are_written_beside_lines_if_a_format_is_given(guard: Guard, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_log_only_policy_denies() -> None:
 
     assert match.decision is not None
     assert match.decision.reason is Reason.TIER_DEFAULT
-    assert [ref.name for ref in match.logs] == ["policy"]
+    assert [log.rule.name for log in match.logs] == ["policy"]
 
 
 def test_a_log_rule_carries_the_prefix_of_its_lines_and_no_other_rule_does() -> None:
@@ -120,7 +120,7 @@ def test_a_log_rule_carries_the_prefix_of_its_lines_and_no_other_rule_does() -> 
         flow_of(IN),
     )
 
-    assert [ref.prefix for ref in match.logs] == ["gnp default policy", "pro  mine"]
+    assert [log.rule.prefix for log in match.logs] == ["gnp default policy", "pro  mine"]
     assert match.decision is not None
     assert match.decision.rule is not None
     assert match.decision.rule.prefix == ""

@@ -130,7 +130,7 @@ def test_a_dead_worker_is_replaced_at_once_and_the_other_is_left_alone(tank: Tan
 
 def test_whoever_follows_a_worker_goes_on_in_its_ring_and_writes_down_what_is_wished_for(tank: Tank) -> None:
     pool = tank.started()
-    wish = protocol.Watch(deny=True, allow=True)
+    wish = protocol.Watch(deny=True, allow=True, log=True)
     pool.watch(wish)
     rings, pid = pool.rings, pool.pids()[10]
     writer = Writer(rings[10])
@@ -154,7 +154,7 @@ def test_a_worker_that_does_not_read_is_told_later_what_is_wished_for(tank: Tank
     os.kill(worker.pid, signal.SIGSTOP)
     while worker.send(protocol.NOBODY_WATCHES):
         pass
-    wish = protocol.Watch(deny=True, allow=False)
+    wish = protocol.Watch(deny=True, allow=False, log=False)
 
     pool.watch(wish)
     assert [slot.told == wish for slot in pool._slots] == [False, True]

@@ -7,11 +7,11 @@ import pytest
 
 from nfq_guard.daemon.recorder import BURST, PER_SECOND, Recorder, whereabouts
 from nfq_guard.daemon.ring import Reader, Writer, create_ring
-from nfq_guard.engine.chain import Match
+from nfq_guard.engine.chain import Logged, Match
 from nfq_guard.engine.engine import Place
 from nfq_guard.engine.flowtable import Outcome
 from nfq_guard.kernel.gates import ALLOW, DENY, PASS, REJECT, UNJUDGED
-from nfq_guard.model.decision import Decision, Reason, Verdict
+from nfq_guard.model.decision import Action, Decision, Reason, RuleRef, Verdict
 from nfq_guard.model.flow import Direction, Gate, Side, Stage
 from nfq_guard.packet import Unparsable, UnparsableReason
 
@@ -28,6 +28,14 @@ DENIED = Outcome(
     Match(Decision(Verdict.DENY, Reason.POLICY, side=Side.EGRESS), (3, 7), (), 7), DENY, denies=True
 )
 REJECTED = Outcome(Match(Decision(Verdict.DENY, Reason.NO_MATCH)), REJECT, denies=True)
+LOGS = tuple(
+    Logged(
+        RuleRef("t", "GlobalNetworkPolicy", "p", None, rule, Side.EGRESS, Action.LOG, "a.yaml", 1), counter
+    )
+    for rule, counter in ((0, 5), (1, 6))
+)
+LOGGED = Outcome(Match(Decision(Verdict.ALLOW, Reason.POLICY), (5, 6, 7), LOGS, 7), ALLOW)
+LOGGED_DENIED = Outcome(Match(Decision(Verdict.DENY, Reason.POLICY), (5, 6, 7), LOGS, 7), DENY, denies=True)
 PACKET = b"ahead" + b"packet"
 
 
@@ -43,7 +51,7 @@ class Desk:
 
     def deny(self, outcome: Outcome = DENIED, times: int = 1) -> None:
         for _ in range(times):
-            self.recorder.denied(outcome, HERE, PACKET, 5, len(PACKET))
+            self.recorder.noted(outcome, HERE, PACKET, 5, len(PACKET))
 
     def read(self) -> list[Record]:
         return self.reader.read(1000)
@@ -96,11 +104,11 @@ def test_a_clock_that_begins_anew_gives_nothing(desk: Desk) -> None:
 
 def test_every_denial_is_written_down_while_somebody_watches(desk: Desk) -> None:
     spare = desk.recorder.spare
-    desk.recorder.watch(deny=True, allow=False)
+    desk.recorder.watch(deny=True, allow=False, log=False)
     desk.deny(times=3 * BURST)
     assert len(desk.read()) == 3 * BURST
 
-    desk.recorder.watch(deny=False, allow=False)
+    desk.recorder.watch(deny=False, allow=False, log=False)
     desk.deny(times=3 * BURST)
 
     assert len(desk.read()) == BURST
@@ -109,8 +117,14 @@ def test_every_denial_is_written_down_while_somebody_watches(desk: Desk) -> None
 
 @pytest.mark.parametrize(
     ("said", "verdicts"),
-    [(ALLOWED, ["allow"]), (PASSED, ["pass"]), (DENIED, []), (Unparsable(UnparsableReason.NOT_IP), [])],
-    ids=["allowed", "left to the next stage", "denied", "unreadable"],
+    [
+        (ALLOWED, ["allow"]),
+        (PASSED, ["pass"]),
+        (DENIED, []),
+        (LOGGED, []),
+        (Unparsable(UnparsableReason.NOT_IP), []),
+    ],
+    ids=["allowed", "left to the next stage", "denied", "logged", "unreadable"],
 )
 def test_whoever_follows_a_place_writes_down_what_nobody_else_does(
     desk: Desk, said: Any, verdicts: list[str]
@@ -121,11 +135,47 @@ def test_whoever_follows_a_place_writes_down_what_nobody_else_does(
     assert [record.verdict for record in desk.read()] == verdicts
 
 
+@pytest.mark.parametrize(
+    ("outcome", "wish", "told"),
+    [
+        (LOGGED, (True, True, True), [("log", 5), ("log", 6), ("allow", 7)]),
+        (LOGGED, (True, True, False), [("allow", 7)]),
+        (LOGGED, (True, False, True), [("log", 5), ("log", 6)]),
+        (LOGGED, (True, False, False), []),
+        (LOGGED_DENIED, (False, False, True), [("log", 5), ("log", 6), ("deny", 7)]),
+        (LOGGED_DENIED, (True, True, False), [("deny", 7)]),
+    ],
+)
+def test_log_rules_are_written_down_ahead_of_the_verdict_while_somebody_wishes_it(
+    desk: Desk, outcome: Outcome, wish: tuple[bool, bool, bool], told: list[tuple[str, int]]
+) -> None:
+    deny, allow, log = wish
+    desk.recorder.watch(deny=deny, allow=allow, log=log)
+
+    desk.deny(outcome)
+
+    records = desk.read()
+    assert [(record.verdict, record.counter) for record in records] == told
+    assert {(record.reason, record.side) for record in records if record.verdict == "log"} <= {
+        (None, Side.EGRESS)
+    }
+
+
+def test_log_rules_are_written_down_though_no_denial_is_to_spare(desk: Desk) -> None:
+    desk.recorder.watch(deny=False, allow=False, log=True)
+    desk.deny(times=BURST)
+    desk.read()
+
+    desk.deny(LOGGED_DENIED)
+
+    assert [record.verdict for record in desk.read()] == ["log", "log"]
+
+
 @pytest.mark.parametrize("allow", [False, True])
 def test_what_could_not_be_judged_is_a_denial_or_goes_with_what_is_allowed(
     desk: Desk, *, allow: bool
 ) -> None:
-    desk.recorder.watch(deny=True, allow=allow)
+    desk.recorder.watch(deny=True, allow=allow, log=False)
     for answer in (DENY, UNJUDGED):
         desk.recorder.unreadable(UnparsableReason.NOT_IP, answer, HERE, PACKET, 5, len(PACKET))
 

@@ -292,13 +292,33 @@ def test_a_denial_is_written_down_with_its_rule_and_an_allowed_packet_only_for_w
         None,
         packet(81),
     )
-    bench.verdicts.watch(deny=True, allow=True)
+    bench.verdicts.watch(deny=True, allow=True, log=False)
     assert [bench.judge(packet(port)) for port in (80, 81)] == [ALLOW, DENY]
     assert bench.told() == [("allow", "policy", "eth0"), ("deny", "policy", "eth0")]
-    bench.verdicts.watch(deny=False, allow=False)
+    bench.verdicts.watch(deny=False, allow=False, log=False)
     assert bench.judge(packet(80)) == ALLOW
     assert bench.told() == []
     assert len(bench.logged) == 3
+
+
+def test_a_log_rule_has_a_record_of_its_own_while_somebody_wishes_it(bench: Bench) -> None:
+    rules = ruleset(LOG, LOG, tcp(80), tcp(81, action="Deny"))
+    bench.install(rules)
+    bench.verdicts.watch(deny=True, allow=True, log=True)
+    for port in (80, 81):
+        bench.judge(packet(port))
+
+    records = bench.records.read(10)
+    assert [(one.verdict, rules.counted[one.counter].rule) for one in records] == [  # type: ignore[union-attr]
+        ("log", "0"),
+        ("log", "1"),
+        ("allow", "2"),
+        ("deny", "3"),
+    ]
+    assert {(one.reason, one.side) for one in records[:2]} == {(None, Side.INGRESS)}
+    bench.verdicts.watch(deny=True, allow=False, log=False)
+    bench.judge(packet(80))
+    assert bench.told() == []
 
 
 def test_a_flood_of_denials_is_written_down_in_part_unless_somebody_watches(bench: Bench) -> None:
@@ -314,10 +334,10 @@ def test_a_flood_of_denials_is_written_down_in_part_unless_somebody_watches(benc
     counts = [flood()]
     bench.verdicts.publish(1000.5)
     counts.append(flood())
-    bench.verdicts.watch(deny=True, allow=False)
+    bench.verdicts.watch(deny=True, allow=False, log=False)
     answer = bench.verdicts.judge(IN, ETH0, 0)
     counts.append(flood())
-    bench.verdicts.watch(deny=False, allow=False)
+    bench.verdicts.watch(deny=False, allow=False, log=False)
     answer = bench.verdicts.judge(IN, ETH0, 0)
     counts.append(flood())
     bench.verdicts.publish(1000.5)
@@ -339,7 +359,7 @@ def test_what_could_not_be_judged_is_written_down_as_what_became_of_it(mode: Fai
 
     found = [(verdict, "unknown-interface", "other0"), (verdict, "not-ip", "eth0")]
     assert told() == (found if mode is FailMode.CLOSED else [])
-    bench.verdicts.watch(deny=True, allow=True)
+    bench.verdicts.watch(deny=True, allow=True, log=False)
     assert told() == found
     assert bench.reader.word(Word.DENIED) == (4 if mode is FailMode.CLOSED else 0)
     bench.close()

@@ -65,7 +65,7 @@ class Post:
         return self.path.read_text(encoding="utf-8").splitlines()
 
     @property
-    def wished(self) -> tuple[bool, bool]:
+    def wished(self) -> tuple[bool, bool, bool]:
         return self.pool._wish
 
 
@@ -83,20 +83,22 @@ def test_a_watcher_is_told_of_queues_and_lease_and_its_wish_reaches_the_workers(
         "generation": 3,
         "changes": 1,
     }
-    assert post.wished == (True, False)
+    assert post.wished == (True, False, False)
 
     post.ask(command="watch", id="b", verdicts=["allow", "deny"], now=1.0)
-    assert post.wished == (True, True)
+    assert post.wished == (True, True, False)
+    post.ask(command="watch", id="c", verdicts=["log"], now=1.0)
+    assert post.wished == (True, True, True)
 
 
 def test_a_watcher_that_stops_renewing_is_forgotten_at_the_next_turn(post: Post) -> None:
     post.ask(command="watch", id="a", verdicts=["allow", "deny"])
 
     post.watching.turn(LEASE_SECONDS - 0.1)
-    assert post.wished == (True, True)
+    assert post.wished == (True, True, False)
     post.watching.turn(LEASE_SECONDS)
 
-    assert post.wished == (False, False)
+    assert post.wished == (False, False, False)
 
 
 def test_a_watcher_gets_the_rings_in_the_order_of_queues_and_can_only_read_them(post: Post) -> None:
@@ -128,7 +130,7 @@ def test_a_watcher_gets_the_rings_in_the_order_of_queues_and_can_only_read_them(
 )
 def test_a_wish_that_is_not_understood_is_refused(post: Post, request_: dict[str, Any]) -> None:
     assert list(post.ask(command="watch", **request_)) == ["error"]
-    assert post.wished == (False, False)
+    assert post.wished == (False, False, False)
 
 
 def test_there_is_a_most_of_watchers(post: Post) -> None:

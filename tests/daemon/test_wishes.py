@@ -5,7 +5,8 @@ import pytest
 from nfq_guard.daemon.protocol import NOBODY_WATCHES, Watch
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST, Wishes
 
-DENIALS, ALL = Watch(deny=True, allow=False), Watch(deny=True, allow=True)
+DENIALS = Watch(deny=True, allow=False, log=False)
+ALL, LOGS = Watch(deny=True, allow=True, log=False), Watch(deny=False, allow=False, log=True)
 
 
 def test_nobody_watches_at_first() -> None:
@@ -20,6 +21,8 @@ def test_all_wishes_together_are_wanted() -> None:
     wishes.renew("b", ALL, 0.0)
 
     assert wishes.wanted(0.0) == ALL
+    wishes.renew("c", LOGS, 0.0)
+    assert wishes.wanted(0.0) == Watch(deny=True, allow=True, log=True)
 
 
 def test_a_wish_that_is_not_renewed_is_forgotten_and_one_that_is_stays() -> None:

@@ -108,7 +108,11 @@ def test_it_writes_down_what_it_is_told_to_watch_for(here: Here) -> None:
     here.settle()
 
     told = []
-    for wish in (protocol.NOBODY_WATCHES, protocol.Watch(deny=True, allow=True), protocol.NOBODY_WATCHES):
+    for wish in (
+        protocol.NOBODY_WATCHES,
+        protocol.Watch(deny=True, allow=True, log=True),
+        protocol.NOBODY_WATCHES,
+    ):
         protocol.send(here.control, wish)
         here.settle()
         assert [here.judge(syn(port)) for port in (80, 81)] == [ALLOW, DENY]
@@ -121,7 +125,7 @@ def test_it_writes_down_what_it_is_told_to_watch_for(here: Here) -> None:
 
 def test_without_a_controller_nobody_watches() -> None:
     made = Here()
-    protocol.send(made.control, protocol.Watch(deny=True, allow=True))
+    protocol.send(made.control, protocol.Watch(deny=True, allow=True, log=True))
     made.worker._turn()
     watched = [made.worker._verdicts._recorder.everything]
 

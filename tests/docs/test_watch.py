@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pages
 import pytest
-from events import PING, denied, event, packet
+from events import PING, denied, event, logged, packet
 
 from nfq_guard.model.flow import TCP
 from nfq_guard.stream.counted import Counted, Labels
@@ -80,6 +80,7 @@ def test_lines_are_as_shown() -> None:
 
     assert block.text.splitlines() == [
         columns.line(event()),
+        columns.line(logged(packet=stranger)),
         columns.line(denied(packet=stranger)),
         columns.line(denied(packet=PING)),
         columns.counted(COUNTED.event(SECOND), COUNTED.packets),
@@ -91,6 +92,7 @@ def test_objects_are_as_shown() -> None:
 
     assert block.text.splitlines() == [
         json.dumps(document(event())),
+        json.dumps(document(logged())),
         json.dumps(counted_document(COUNTED.event(SECOND), COUNTED.packets)),
     ]
 

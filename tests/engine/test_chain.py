@@ -16,6 +16,7 @@ from nfq_guard.engine.chain import (
     Chain,
     Criteria,
     FlatRule,
+    Logged,
     Match,
     Step,
     icmp_key,
@@ -89,7 +90,7 @@ def test_a_log_line_is_noted_once_and_the_walk_goes_on_behind_its_rule() -> None
     twice = [FlatRule(Step.LOG, ANYTHING, target=2, ref=rule, counter=1) for _ in range(2)]
     chain = Chain([*twice, FlatRule(Step.DECIDE, ANYTHING, ALLOW, counter=2), LAST])
 
-    assert chain.classify(SYN) == Match(ALLOW, (1, 2), (rule,), 2)
+    assert chain.classify(SYN) == Match(ALLOW, (1, 2), (Logged(rule, 1),), 2)
 
 
 def test_a_pass_is_counted_and_skips_to_its_target() -> None:

@@ -108,7 +108,7 @@ def test_a_log_rule_is_noted_on_the_way() -> None:
     outcome = judge(engine_of(RULESET), ETH0, PACKETS["an SCTP INIT over IPv4"])
 
     assert isinstance(outcome, Match)
-    assert [ref.rule for ref in outcome.logs] == [1]
+    assert [log.rule.rule for log in outcome.logs] == [1]
     assert [RULESET.counter_keys[index].action for index in outcome.counters] == ["log", "deny"]
 
 
@@ -227,7 +227,7 @@ def test_an_early_stage_without_opinion_still_counts_and_logs() -> None:
 
     assert match.decision is None
     assert ("raw", "log") in actions(match)
-    assert [ref.name for ref in match.logs] == ["raw"]
+    assert [log.rule.name for log in match.logs] == ["raw"]
 
 
 def test_each_stage_answers_for_itself() -> None:
@@ -241,7 +241,7 @@ def test_a_forwarded_packet_is_counted_by_every_policy_on_its_way() -> None:
 
     assert reason_of(match) == "allow policy"
     assert actions(match) == [("in", "log"), ("in", "allow"), ("out", "allow")]
-    assert [ref.name for ref in match.logs] == ["in"]
+    assert [log.rule.name for log in match.logs] == ["in"]
 
 
 def test_the_first_deny_on_the_way_through_decides() -> None:

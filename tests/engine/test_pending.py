@@ -320,7 +320,7 @@ def at_every_gate(ruleset: Ruleset, packet: Packet, incoming: str, outgoing: str
         asks_forwarded(ruleset, incoming, outgoing),
         *(match and match.decision for match in matches),
         *([index for index in match.counters if index < enforced] if match else [] for match in matches),
-        *(match.logs if match else () for match in matches),
+        *([log.rule for log in match.logs] if match else [] for match in matches),
     ]
 
 

@@ -50,6 +50,23 @@ def test_what_became_of_each_rule() -> None:
     }
 
 
+def test_a_log_rule_says_what_its_lines_begin_with_and_no_other_rule_does() -> None:
+    found = explained(
+        resource("FelixConfiguration", "default", logPrefix="seen %k %p"),
+        host_endpoint(),
+        policy(
+            "a",
+            ingress=[
+                {"action": "Log", "destination": {"ports": [80, "web"]}, "protocol": "TCP"},
+                {"action": "Allow"},
+            ],
+        ),
+    )
+
+    ((rules,),) = [[policy.rules for policy in tier.policies] for tier in found.steps[-1].tiers]
+    assert [rule.prefix for rule in rules] == ["seen gnp a", ""]
+
+
 def test_the_end_of_a_tier_may_decide_or_pass() -> None:
     found = explained(
         host_endpoint(profiles=["open"]),

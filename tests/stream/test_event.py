@@ -45,7 +45,7 @@ RECORD = Record(
 
 def ruleset() -> Ruleset:
     tried = policy(tcp(99), name="a-try").replace("GlobalNetwork", "StagedGlobalNetwork")
-    text = documents(endpoint(), policy(tcp(80), tcp(23, action="Deny")), tried)
+    text = documents(endpoint(), policy(tcp(80), tcp(23, action="Deny"), tcp(23, action="Log")), tried)
     compiler = Compiler(("unused",), Options())
     facts = HostFacts("guarded", {"eth0": Interface("eth0", ("10.0.0.1",), 2)})
     return compiler.compile(compiler.decode([Source("a.yaml", text.encode())]), facts).ruleset
@@ -69,6 +69,8 @@ def test_a_legend_names_every_rule_that_decides_with_its_place_and_nothing_that_
     first, second = (named["traffic", number, "ingress"] for number in "01")
     assert first.file == second.file == "a.yaml"
     assert 0 < first.line < second.line
+    log = named["traffic", "2", "ingress"]
+    assert (log.action, log.file, log.line) == ("log", "a.yaml", second.line + 1)
     end = named["default", "default", "ingress"]
     assert (end.kind, end.action, end.file) == ("Tier", "deny", "")
 

@@ -7,8 +7,8 @@ from events import EVENTS, FRAGMENT, PING, SHOP_WEB, SSH, WEB6, denied, event
 from filter_oracle import NODES, means
 from hypothesis import given
 
-from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wanted_verdicts
-from nfq_guard.stream.record import ALLOW, DENY, PASS, UNJUDGED
+from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wanted_verdicts, wishes
+from nfq_guard.stream.record import ALLOW, DENY, LOG, PASS, UNJUDGED
 
 if TYPE_CHECKING:
     from nfq_guard.stream.event import Event
@@ -57,28 +57,34 @@ def test_what_is_meant_has_a_verdict_that_is_wanted(node: Node, one: Event) -> N
     denies = {"invalid", "tier-default", "no-match"}
     if one.verdict != DENY and (one.rejected or one.reason in denies):
         return  # there is no such event
+    if one.verdict == LOG and (one.reason or one.unparsable):
+        return  # nor is there one of these
     assert not means(node, one) or one.verdict in wanted_verdicts(node)
 
 
-ALL = {ALLOW, DENY, PASS, UNJUDGED}
+ALL = {ALLOW, DENY, PASS, UNJUDGED, LOG}
 WANTED = {
     "everything": ("", ALL),
     "denials": ("deny", {DENY}),
     "denials of something": ("deny and tcp and dport 443", {DENY}),
     "denials or something": ("deny or tcp", ALL),
     "one of two": ("deny dport 1 or allow", {DENY, ALLOW}),
-    "all but one": ("verdict != allow", {DENY, PASS, UNJUDGED}),
-    "not a verdict": ("not allow", {DENY, PASS, UNJUDGED}),
-    "not a group": ("not (allow or pass or unjudged)", {DENY}),
+    "all but one": ("verdict != allow", {DENY, PASS, UNJUDGED, LOG}),
+    "not a verdict": ("not allow", {DENY, PASS, UNJUDGED, LOG}),
+    "not a group": ("not (allow or pass or unjudged or log)", {DENY}),
     "not something": ("not tcp", ALL),
     "not what is not": ("not (not deny or tcp)", {DENY}),
     "a set": ("verdict in {deny, pass}", {DENY, PASS}),
     "a pattern": ("verdict ~ *n*", {DENY, UNJUDGED}),
-    "not a pattern": ("verdict !~ *[au]*", {DENY}),
+    "not a pattern": ("verdict !~ *[au]*", {DENY, LOG}),
     "reasons that only denials have": ("reason in {tier-default, no-match}", {DENY}),
-    "reasons that others have too": ("reason in {tier-default, policy}", ALL),
+    "reasons that others have too": ("reason in {tier-default, policy}", ALL - {LOG}),
     "what is rejected": ("rejected", {DENY}),
     "what is not": ("rejected == false", ALL),
+    "what has no reason": ("not reason ~ *", ALL),
+    "Log rules": ("log", {LOG}),
+    "Log rules of a policy": ("logged and policy watch", {LOG}),
+    "what could not be judged": ("tiny-fragment", ALL - {LOG}),
     "nothing": ("deny and allow", set()),
 }
 
@@ -86,6 +92,22 @@ WANTED = {
 @pytest.mark.parametrize(("text", "verdicts"), WANTED.values(), ids=WANTED.keys())
 def test_only_these_verdicts_need_to_be_told(text: str, verdicts: set[str]) -> None:
     assert wanted_verdicts(parse_filter(text).node) == verdicts
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("", (ALLOW, DENY, LOG)),
+        ("deny", (DENY,)),
+        ("log", (LOG,)),
+        ("pass", (ALLOW,)),
+        ("unjudged or log", (ALLOW, LOG)),
+        ("reason == policy", (ALLOW, DENY)),
+        ("deny and allow", ()),
+    ],
+)
+def test_no_more_is_asked_for_than_may_be_meant(text: str, asked: tuple[str, ...]) -> None:
+    assert wishes(parse_filter(text).node) == asked
 
 
 def test_filters_are_joined_with_names_from_elsewhere() -> None:

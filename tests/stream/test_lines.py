@@ -15,6 +15,7 @@ from events import (
     WEB6,
     denied,
     event,
+    logged,
 )
 from hypothesis import given
 
@@ -84,6 +85,17 @@ LINES = {
     "what cannot be parsed": (
         denied(reason="", rule=None, packet=None, unparsable="tiny-fragment"),
         "00:00:00.123Z deny in eth0 60 bytes unparsable: tiny-fragment",
+    ),
+    "a Log rule": (
+        logged(),
+        (
+            "00:00:00.123Z log in eth0 TCP 198.51.100.7:40000 > 192.0.2.10:22 "
+            "tier default, GlobalNetworkPolicy(log-ssh) ingress rule 0 at rules/log.yaml:12"
+        ),
+    ),
+    "a Log rule that is not known any more": (
+        logged(rule=None),
+        "00:00:00.123Z log in eth0 TCP 198.51.100.7:40000 > 192.0.2.10:22 a rule of generation 3",
     ),
     "a rule that is not known any more": (
         event(rule=None),
@@ -224,3 +236,5 @@ def test_a_time_that_is_none_is_shown_as_the_last_there_is() -> None:
 def test_a_comment_says_what_became_of_it_and_why() -> None:
     assert comment(denied(rejected=True)) == "deny tier-default: end of tier default, rejected"
     assert comment(event(reason="failsafe", rule=None)) == "allow failsafe"
+    log = "log: tier default, GlobalNetworkPolicy(log-ssh) ingress rule 0 at rules/log.yaml:12"
+    assert comment(logged()) == log

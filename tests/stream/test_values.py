@@ -60,7 +60,7 @@ REFUSED = {
     "a word that nearly is one": (
         "verdict",
         "dney",
-        "found `dney`, expected for verdict one of allow, deny, pass, unjudged; did you mean deny?",
+        "found `dney`, expected for verdict one of allow, deny, pass, unjudged, log; did you mean deny?",
     ),
     "no name": ("policy", "", "found no name between the quotes, expected one for policy"),
 }

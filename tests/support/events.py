@@ -32,11 +32,12 @@ GRE = packet("10.0.0.2", "10.0.0.1", 47)
 PACKETS = (SSH, WEB6, DNS, PING, PING6, FRAGMENT, GRE)
 
 ALLOW_SSH = Rule("default", "GlobalNetworkPolicy", "allow-ssh", "0", "ingress", "allow", "rules/ssh.yaml", 14)
+LOG_SSH = Rule("default", "GlobalNetworkPolicy", "log-ssh", "0", "ingress", "log", "rules/log.yaml", 12)
 SHOP_WEB = Rule("shop", "NetworkPolicy", "shop/allow-web", "2", "egress", "deny", "rules/shop.yaml", 9)
 PROFILE = Rule("", "Profile", "open", "1", "egress", "allow", "rules/open.yaml", 3)
 END_OF_TIER = Rule("default", "Tier", "default", "default", "ingress", "deny")
 DEFAULT = Rule("", "HostEndpoint", "worker-1-eth0", "default", "ingress", "deny")
-RULES = (ALLOW_SSH, SHOP_WEB, PROFILE, END_OF_TIER, DEFAULT)
+RULES = (ALLOW_SSH, LOG_SSH, SHOP_WEB, PROFILE, END_OF_TIER, DEFAULT)
 
 _SSH_EVENT = Event(
     time_ns=1_767_225_600_123_456_789,
@@ -68,6 +69,11 @@ def event(**changes: Any) -> Event:
 def denied(**changes: Any) -> Event:
     """Return a denial at the end of the tier, but for these fields."""
     return event(**{"verdict": "deny", "reason": "tier-default", "rule": END_OF_TIER, **changes})
+
+
+def logged(**changes: Any) -> Event:
+    """Return a Log rule that an SSH connection's first packet met, but for these fields."""
+    return event(**{"verdict": "log", "reason": "", "rule": LOG_SSH, **changes})
 
 
 NAMES = st.sampled_from(["", "eth0", "eth1", "cali1"])

@@ -172,6 +172,69 @@ def test_the_rule_is_that_of_the_policy_in_force_when_it_was_judged(site: Site) 
     assert one["policy"]["name"] == "traffic"
 
 
+def logs_ahead_of_what_decides(site: Site) -> None:
+    with site.daemon.change():
+        site.daemon.write(
+            endpoint(), policy(tcp(OPEN, CLOSED, action="Log"), tcp(OPEN), tcp(CLOSED, action="Deny"))
+        )
+
+
+def test_a_log_rule_is_shown_ahead_of_the_verdict_of_its_packet(site: Site) -> None:
+    logs_ahead_of_what_decides(site)
+    watcher = site.watch("in and tcp", "--format", "json", "--count", "6")
+
+    shown = objects(site.ended(watcher, lambda: (site.allowed(), site.denied()))[0])
+
+    ports: dict[tuple[int, int], list[tuple[str, str | None, int]]] = {}
+    for one in shown:
+        ports.setdefault((one["sport"], one["dport"]), []).append(
+            (one["verdict"], one["reason"], one["rule"])
+        )
+    decided = {OPEN: ("allow", "policy", 1), CLOSED: ("deny", "policy", 2)}
+    pairs = [(dport, told) for (_, dport), told in ports.items() if told[0][0] == "log" and len(told) > 1]
+    assert {dport for dport, _ in pairs} == {OPEN, CLOSED}
+    for dport, told in pairs:
+        assert told == [("log", None, 0), decided[dport]]
+    log = next(one for one in shown if one["verdict"] == "log")
+    assert (log["tier"], log["policy"]["name"], log["side"]) == ("default", "traffic", "ingress")
+    text = (site.daemon.rules / "rules.yaml").read_text().splitlines()
+    assert "action: Log" in text[log["line"] - 1]
+
+
+def test_log_rules_alone_are_shown_and_explained(site: Site, tmp_path: Path) -> None:
+    logs_ahead_of_what_decides(site)
+    path = tmp_path / "logged.pcapng"
+    watcher = site.watch("log", "--format", "json", "--write", str(path), "--count", "2")
+
+    output, said = site.ended(watcher, lambda: (site.allowed(), site.denied(), site.denied(9)))
+
+    assert [one["verdict"] for one in objects(output)] == ["log", "log"]
+    # Of what is denied some is written down, whoever watches; what is allowed is not.
+    assert int(said.partition(" shown of ")[2].split()[0]) <= 2 * int(site.daemon.denied())
+    with PcapNgReader(io.BytesIO(path.read_bytes())) as reader:
+        comments = [packet.comments for packet in reader]
+    where = f"rule 0 at {site.daemon.rules / 'rules.yaml'}:"
+    assert all(one.startswith(b"log: tier default, GlobalNetworkPolicy(traffic)") for (one,) in comments)
+    assert all(where.encode() in one for (one,) in comments)
+    options = ("--rules", site.daemon.rules, "--node", "guarded", "--facts", facts(site, tmp_path))
+    explained = subprocess.run(
+        [sys.executable, "-m", "nfq_guard", "explain", *map(str, options), "--flows", "-"],
+        input=output,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+    assert explained.stdout.count('[logged] writes prefix="calico-packet"') == 2
+
+
+def facts(site: Site, base: Path) -> Path:
+    path = base / "facts.json"
+    path.write_text(json.dumps({"node": "guarded", "interfaces": {"eth0": [site.guarded.v4]}}))
+    return path
+
+
 def test_packets_are_written_to_a_file_that_others_read(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "denied.pcapng"
     watcher = site.watch("--denied", "--write", str(path), "--count", "3")
