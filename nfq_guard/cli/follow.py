@@ -15,9 +15,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nfq_guard.adapters.control import Conversation
+from nfq_guard.cli.gaps import Gaps
 from nfq_guard.daemon.ring import Reader
 from nfq_guard.stream.counted import Counts
 from nfq_guard.stream.event import Legend, event_of
+from nfq_guard.stream.record import ALLOW, DENY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +41,8 @@ _LEGENDS = 16
 """Generations whose rules are kept."""
 _UNKNOWN_SECONDS = 0.1
 """How long an answer counts that a generation is not known."""
-
+_COUNTED = frozenset({ALLOW, DENY})
+"""Of what may be wished for, that of which the guard counts how much nobody wished for."""
 _UNKNOWN = 8
 """Generations that are not known which the guard is asked about in that time."""
 
@@ -65,6 +68,11 @@ class Follower:
             "verdicts": list(verdicts),
         }
         self._say = say
+        self.gaps = Gaps()
+        """When the guard's workers wrote nothing down for us."""
+        self._counted = [verdict for verdict in verdicts if verdict in _COUNTED]
+        self._unwritten: int | None = None
+        """Verdicts that nobody wished to be written down, as last heard; None: they are not counted."""
         self._conversation: Conversation | None = None
         self._readers: list[tuple[int, Reader]] = []
         self._lost_before = 0
@@ -72,6 +80,7 @@ class Follower:
         self._lease = 0.0
         self._renewed = 0.0
         self._tried = 0.0
+        self._gone = 0.0
         self._changes: object = None
         """Of the guard's legends, when last heard: the numbers of generations come round again."""
         self._legends: dict[int, _Asked] = {}
@@ -124,10 +133,18 @@ class Follower:
         except (KeyError, TypeError, ValueError) as error:
             raise RefusedError(f"the guard is of another version: {error!r}") from error
         self._lease = lease
+        self._unwritten = self._left_out(answer)
         if answer.get("changes") != self._changes:
             self._changes = answer.get("changes")
             self._legends.clear()
         return queues
+
+    def _left_out(self, answer: dict[str, Any]) -> int | None:
+        """Return how much of what we wish for nobody wished for so far; None where that is not counted."""
+        told = answer.get("unwritten")
+        numbers = [told.get(verdict) for verdict in self._counted] if isinstance(told, dict) else []
+        known = [number for number in numbers if isinstance(number, int)]
+        return sum(known) if numbers and len(known) == len(numbers) else None
 
     def _give_up_rings(self) -> None:
         self._lost_before = self.lost
@@ -158,24 +175,24 @@ class Follower:
         answer = self._ask({**self._wish, "open": False})
         if answer is None:
             return
-        held_up = now - self._renewed
+        held_up, before = now - self._renewed, self._unwritten
         self._renewed = time.monotonic()
         try:
             self._understood(answer)
         except RefusedError as error:
             self._lose(str(error))
             return
-        if held_up > self._lease:
-            self._say(
-                f"held up for {held_up:.1f} s: the guard stopped recording for us after {self._lease:g} s, "
-                "so verdicts of that time may be missing"
-            )
+        after = self._unwritten
+        more = None if before is None or after is None else max(0, after - before)
+        if held_up > self._lease or more:
+            self._say(self.gaps.add(max(0.0, held_up - self._lease), more))
 
     def _come_back(self) -> None:
         try:
             self.connect()
         except (OSError, RefusedError, ValueError):
             return
+        self.gaps.add(time.monotonic() - self._gone, None)
         self._say("the guard is back; verdicts of the time between are missing")
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -194,7 +211,7 @@ class Follower:
     def _lose(self, reason: str) -> None:
         # The rings stay: workers that outlive their controller go on writing down what they deny.
         self._hang_up()
-        self._tried = time.monotonic()
+        self._tried = self._gone = time.monotonic()
         self._say(f"the guard is gone ({reason}); waiting for it to come back")
 
     # -- verdicts ---------------------------------------------------------

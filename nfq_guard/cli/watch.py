@@ -269,5 +269,9 @@ class _Watch:
 
     def sum_up(self) -> None:
         """Say how much was shown, and how much was not."""
-        lost = self.follower.lost
-        _say(f"{self.shown} shown of {self.read} read, {lost} lost")
+        parts = (
+            f"{self.shown} shown of {self.read} read",
+            f"{self.follower.lost} lost",
+            self.follower.gaps.sum_up(),
+        )
+        _say(", ".join(filter(None, parts)))

@@ -117,6 +117,11 @@ class Reader:
         return found
 
     @property
+    def written(self) -> int:
+        """Return how many records were ever written, as the worker says."""
+        return self._words[0]
+
+    @property
     def behind(self) -> int:
         """Return how many records of the ring have not been read yet: of what a worker says, SLOTS at most."""
         return max(0, min(self._words[0] - self._at, SLOTS))

@@ -16,6 +16,7 @@ from nfq_guard.daemon.denylog import DenyLog
 from nfq_guard.daemon.legends import Legends
 from nfq_guard.daemon.protocol import Watch
 from nfq_guard.daemon.ring import Reader, read_only
+from nfq_guard.daemon.unwritten import Fallen, Unwritten
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST, Wishes
 from nfq_guard.stream.event import event_of
 from nfq_guard.stream.record import DENY, WISHED
@@ -58,7 +59,10 @@ class Watching:
         self._kernel_read_at = -math.inf
         self._given: tuple[int, ...] = ()
         """The rings' descriptors for watchers; made for the first."""
-        self._denials = _Denials(pool.rings, pool.reader, self.legends) if deny_log else None
+        self._counters = pool.reader
+        self._readers = {queue: Reader(ring) for queue, ring in pool.rings.items()}
+        self._unwritten = Unwritten(self._fallen)
+        self._denials = _Denials(self._readers, self._counters, self.legends) if deny_log else None
 
     @property
     def missed(self) -> int:
@@ -67,7 +71,7 @@ class Watching:
 
     def turn(self, now: float) -> None:
         """Forget who has gone, and log what was denied; `now` in seconds of a clock that does not go back."""
-        self._pool.watch(self._wishes.wanted(now))
+        self._tell(now)
         if self._denials is not None:
             for fields in self._denials.take(now):
                 self._log.info("denied", **fields)
@@ -91,14 +95,24 @@ class Watching:
             return {"error": f"verdicts is a list of {', '.join(map(repr, WISHED))}"}
         if not self._wishes.renew(who, Watch(**{one: one in verdicts for one in WISHED}), now):
             return {"error": f"there are {MOST} watchers already"}
-        self._pool.watch(self._wishes.wanted(now))
+        self._tell(now)
         answer: Answer = {
             "queues": list(self._pool.rings),
             "lease_seconds": LEASE_SECONDS,
+            "unwritten": self._unwritten.count(),
             "generation": self.legends.generation,
             "changes": self.legends.changes,
         }
         return Passing(answer, self._rings()) if request.get("open") else answer
+
+    def _tell(self, now: float) -> None:
+        wish = self._wishes.wanted(now)
+        self._unwritten.follow(wish)
+        self._pool.watch(wish)
+
+    def _fallen(self) -> Fallen:
+        written = sum(reader.written for reader in self._readers.values())
+        return Fallen(self._counters.word(Word.PACKETS), self._counters.word(Word.DENIED), written)
 
     def _rings(self) -> tuple[int, ...]:
         if not self._given:
@@ -122,9 +136,9 @@ class Watching:
 class _Denials:
     """The rings as the deny log reads them."""
 
-    def __init__(self, rings: Mapping[int, int], counters: CountersReader, legends: Legends) -> None:
-        self._readers = {queue: Reader(descriptor) for queue, descriptor in rings.items()}
-        self._most = max(_LEAST_RECORDS, _RECORDS // len(rings))
+    def __init__(self, readers: Mapping[int, Reader], counters: CountersReader, legends: Legends) -> None:
+        self._readers = readers
+        self._most = max(_LEAST_RECORDS, _RECORDS // len(readers))
         self._counters = counters
         self._legends = legends
         self._log = DenyLog()

@@ -112,17 +112,55 @@ def test_losses_are_counted_over_all_rings_and_lives(telling: Telling, watcher: 
     assert watcher.follower.lost == 8
 
 
-def test_who_was_held_up_past_the_lease_says_for_how_long(telling: Telling) -> None:
+@pytest.mark.parametrize(
+    ("verdicts", "more", "missing"),
+    [
+        (("deny",), 30, "30 verdicts that fell meanwhile were"),
+        (("allow", "deny", "log"), 230, "230 verdicts that fell meanwhile were"),
+        (("log",), None, "what fell meanwhile was"),
+    ],
+)
+def test_who_was_held_up_past_the_lease_says_for_how_long_and_what_nobody_wrote_down(
+    telling: Telling, verdicts: tuple[str, ...], more: int | None, missing: str
+) -> None:
     telling.lease = 0.05
+    telling.unwritten = {"allow": 1000, "deny": 500}
+    watcher = Watcher(telling.path, *verdicts)
+    watcher.follower.connect()
+    time.sleep(0.2)
+    telling.unwritten = {"allow": 1200, "deny": 530}
+    watcher.follower.keep()
+    watcher.follower.close()
+
+    (said,) = watcher.said
+    assert said.startswith("not watching for 0.")
+    assert said.endswith(f" s: {missing} not written down")
+    assert watcher.follower.gaps.verdicts == (more or 0)
+
+
+@pytest.mark.parametrize("told", [None, {}, {"deny": "many"}], ids=str)
+def test_a_guard_that_does_not_count_what_nobody_wrote_down_is_watched_all_the_same(
+    telling: Telling, told: dict[str, int] | None
+) -> None:
+    telling.lease = 0.05
+    telling.unwritten = told
     watcher = Watcher(telling.path)
     watcher.follower.connect()
     time.sleep(0.2)
     watcher.follower.keep()
     watcher.follower.close()
 
-    (said,) = watcher.said
-    assert said.startswith("held up for 0.")
-    assert said.endswith("so verdicts of that time may be missing")
+    assert [line.partition(": ")[2] for line in watcher.said] == ["what fell meanwhile was not written down"]
+
+
+def test_what_was_not_written_down_is_said_though_nobody_was_held_up(telling: Telling) -> None:
+    telling.unwritten = {"deny": 0}
+    watcher = Watcher(telling.path)
+    watcher.follower.connect()
+    telling.unwritten = {"deny": 4}
+
+    watcher.keep_until_said("4 verdicts that fell meanwhile were not written down")
+    watcher.follower.close()
 
 
 def test_a_generation_whose_number_comes_round_again_gets_its_own_rules(
@@ -204,6 +242,7 @@ def test_a_guard_that_goes_away_is_waited_for_and_its_workers_are_read_on(
         "the guard is gone",
         "the guard is back; verdicts of the time between are missing",
     ]
+    assert watcher.follower.gaps.sum_up().startswith("an unknown number not written down in ")
 
 
 def test_a_guard_that_refuses_later_on_counts_as_gone(telling: Telling) -> None:

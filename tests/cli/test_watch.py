@@ -321,6 +321,7 @@ def test_packets_go_through_a_pipe(guard: Guard) -> None:
 
 
 def test_a_watcher_that_was_stopped_says_how_much_it_lost(guard: Guard) -> None:
+    guard.unwritten = {"allow": 0, "deny": 0}
     child = Child(guard, "generation == 99")
     # It asks so once it has the rings.
     until(lambda: any(request["command"] == "kernel-verdicts" for request in guard.asked), "it watches")
@@ -328,6 +329,7 @@ def test_a_watcher_that_was_stopped_says_how_much_it_lost(guard: Guard) -> None:
     guard.end()
     guard.write(*[DENIED] * (SLOTS + 100))
     time.sleep(guard.lease + 0.5)
+    guard.unwritten = {"allow": 12, "deny": 3}
     child.process.send_signal(signal.SIGCONT)
     time.sleep(1.5)
     _, _, said = child.end(signal.SIGINT)
@@ -337,8 +339,9 @@ def test_a_watcher_that_was_stopped_says_how_much_it_lost(guard: Guard) -> None:
     lost = int(slow.split()[4])
     assert lost >= 100
     assert slow.endswith(f"{lost} verdicts lost, {lost} in all")
-    assert any(line.startswith("nfq-guard watch: held up for ") for line in lines)
-    assert lines[-1].endswith(f", {lost} lost")
+    (gap,) = (line for line in lines if line.startswith("nfq-guard watch: not watching for "))
+    assert gap.endswith(" s: 15 verdicts that fell meanwhile were not written down")
+    assert f", {lost} lost, 15 not written down in " in lines[-1]
 
 
 def offered(*words: str) -> set[str]:

@@ -58,8 +58,10 @@ class Post:
         said = outcome(verdict, Reason.POLICY, Side.INGRESS)
         self.writers[queue].write((1, 3, 0), said, HERE, data, 0, len(data))
 
-    def count(self, denied: int) -> None:
-        self.pool._slots[0].place.words[Word.DENIED] += denied
+    def count(self, denied: int, judged: int = 0) -> None:
+        words = self.pool._slots[0].place.words
+        words[Word.DENIED] += denied
+        words[Word.PACKETS] += judged
 
     def lines(self) -> list[str]:
         return self.path.read_text(encoding="utf-8").splitlines()
@@ -80,6 +82,7 @@ def test_a_watcher_is_told_of_queues_and_lease_and_its_wish_reaches_the_workers(
     assert post.ask(command="watch", id="a", verdicts=["deny"]) == {
         "queues": [10, 11],
         "lease_seconds": LEASE_SECONDS,
+        "unwritten": {"allow": 0, "deny": 0},
         "generation": 3,
         "changes": 1,
     }
@@ -99,6 +102,24 @@ def test_a_watcher_that_stops_renewing_is_forgotten_at_the_next_turn(post: Post)
     post.watching.turn(LEASE_SECONDS)
 
     assert post.wished == (False, False, False)
+
+
+def test_a_watcher_is_told_what_nobody_wished_for_while_it_was_forgotten(post: Post) -> None:
+    def renewed(who: str, now: float, *verdicts: str) -> dict[str, int]:
+        unwritten: dict[str, int] = post.ask(command="watch", id=who, verdicts=list(verdicts), now=now)[
+            "unwritten"
+        ]
+        return unwritten
+
+    assert renewed("a", 0.0, "allow", "deny") == {"allow": 0, "deny": 0}
+    post.count(4, judged=10)
+    post.watching.turn(LEASE_SECONDS)
+    post.write(23)
+    post.count(5, judged=20)
+    assert renewed("b", 10.0, "deny") == {"allow": 15, "deny": 4}
+    post.count(5, judged=20)
+
+    assert renewed("a", 11.0, "allow", "deny") == {"allow": 30, "deny": 4}
 
 
 def test_a_watcher_gets_the_rings_in_the_order_of_queues_and_can_only_read_them(post: Post) -> None:

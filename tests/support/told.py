@@ -31,6 +31,8 @@ class Telling:
         self.path = path
         self.lease = 2.0
         self.changes = 1
+        self.unwritten: dict[str, int] | None = None
+        """What nobody wished to be written down; None: an answer does not say it."""
         self.legends: dict[int, tuple[Rule | None, ...]] = {}
         self.kernel: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
@@ -88,12 +90,14 @@ class Telling:
         if self.refusal:
             return {"error": self.refusal}
         if request["command"] == "watch":
-            answer = {
+            answer: dict[str, Any] = {
                 "queues": list(self._rings),
                 "lease_seconds": self.lease,
                 "generation": 3,
                 "changes": self.changes,
             }
+            if self.unwritten is not None:
+                answer["unwritten"] = self.unwritten
             return Passing(answer, self._given) if request["open"] else answer
         if request["command"] == "legend":
             rules = self.legends.get(request["generation"])

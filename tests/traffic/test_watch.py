@@ -267,6 +267,7 @@ def test_a_watcher_that_was_stopped_says_what_it_missed_and_goes_on(site: Site, 
             return True
 
         until(lambda: (flood(0.01), path.exists() and path.stat().st_size > 500)[1], "it writes", 20)
+        began = site.daemon.denied()
         watcher.send_signal(signal.SIGSTOP)
         flood(4.0)
         before = site.daemon.denied()
@@ -282,11 +283,20 @@ def test_a_watcher_that_was_stopped_says_what_it_missed_and_goes_on(site: Site, 
         _, said = site.said(watcher)
 
     assert watcher.returncode == 0
-    assert "nfq-guard watch: held up for " in said
     summary = said.splitlines()[-1]
     lost = int(summary.rpartition(" read, ")[2].split()[0])
     assert lost > 0
     assert f" verdicts lost, {lost} in all" in said
+    # Beyond its lease nobody wrote down for it, but for a hundred denials a second.
+    gap = next(line for line in said.splitlines() if line.startswith("nfq-guard watch: not watching for "))
+    seconds, missing = float(gap.split()[5]), int(gap.split()[7])
+    assert 1 < seconds < 5
+    assert missing > 0
+    read = int(summary.partition(" shown of ")[2].split()[0])
+    # Every one is accounted for, but for those that fell as it came and went.
+    denied = site.daemon.denied()
+    assert 0.97 * (denied - began) < read + lost + missing < 1.03 * denied
+    assert f" lost, {missing} not written down in {gap.split()[5]} s without watching" in summary
 
 
 def test_what_the_kernel_decides_is_counted(tmp_path: Path) -> None:
