@@ -172,6 +172,31 @@ def test_measures_on_files_tell_when_traffic_meets_a_change(tmp_path: Path) -> N
     assert "edit to enforcing, s" in output
 
 
+def test_what_watchers_cost_is_measured_and_what_they_missed_is_told(tmp_path: Path) -> None:
+    written = tmp_path / "run.json"
+    few = ("--watch-policies", "3", "--watch-seconds", "4", "--watch-looks", "2", "--watch-rate", "5000")
+    code, output, progress = finish(start(*TINY, *few, "--measures", "watching", "--json", str(written)))
+
+    assert code == 0, output + progress
+    run = json.loads(written.read_text())
+    (sample,) = run["samples"]
+    values = sample["values"]
+    assert (sample["measure"], sample["variant"], sample["policies"]) == ("watching", "cold", 3)
+    for name in ("stopped_alone", "stopped", "recorded", "renewing", "denied", "paced_alone"):
+        assert values[name] > 100
+    assert values["stopped_missed"] > 0
+    assert 95 < values["stopped_accounted"] < 105
+    # Of 3,000 flows each 50th is denied, and nobody is too slow for that.
+    assert (values["paced_shown"], values["paced_lost"]) == (60, 0)
+    assert (values["denied_shown"], values["denied_lost"]) == (120, 0)
+    for name in ("paced_alone", "paced"):
+        assert values[name] < 5100
+    assert sample["lost"]["lost"] == 0
+    goals = [goal for goal in run["targets"] if goal["found"]]
+    assert [goal["limit"] for goal in goals] == [0.97, 0.97, 0.9]
+    assert "a stopped watcher of everything ÷ nobody, verdicts/s" in output
+
+
 def test_what_cannot_be_measured_is_named_with_the_reason(tmp_path: Path) -> None:
     written = tmp_path / "run.json"
     arguments = (
@@ -267,6 +292,26 @@ def test_what_a_firewall_drops_is_counted_as_lost(bed: Bed) -> None:
     said = generators.run("flood", seconds=10, flows=2_000, window=768)
     assert (said["sent"], said["arrived"]) == (2_000, 1_000)
     assert said["stalls"] > 0
+
+
+def test_flows_that_nobody_is_to_get_are_sent_and_not_awaited(bed: Bed) -> None:
+    generators = Generators(bed)
+    generators.aim(PolicySet(2).clients)
+    bed.nft("table ip t { chain c { type filter hook input priority 0; udp dport 9 counter drop; }; }\n")
+
+    said = generators.run("flood", seconds=10, flows=2_000, refuse=50)
+
+    assert (said["sent"], said["arrived"], said["unwanted"], said["stalls"]) == (1_960, 1_960, 40, 0)
+
+
+def test_a_rate_that_is_asked_for_is_kept(bed: Bed) -> None:
+    generators = Generators(bed)
+    generators.aim(PolicySet(2).clients)
+
+    said = generators.run("flood", seconds=10, flows=5_000, rate=10_000)
+
+    assert said["arrived"] == 5_000
+    assert 0.45 < said["seconds"] < 2
 
 
 def test_an_overrun_queue_is_told_where_it_lost_packets(bed: Bed) -> None:

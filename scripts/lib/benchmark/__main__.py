@@ -23,6 +23,7 @@ from benchmark.policies import PolicySet
 from benchmark.spaces import Bed, remember
 from benchmark.targets import targets
 from benchmark.variants import BY_NAME
+from benchmark.watching import BEDS as WATCHING_BEDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +64,8 @@ def _run(plan: Plan, chosen: argparse.Namespace) -> int:
         signal.signal(number, _leave)
     work = Path(tempfile.mkdtemp(prefix=PREFIX))
     # One for each variant: all that are compared stand at the same time.
-    beds = [Bed(work, number) for number in range(len(plan.variants))]
+    least = WATCHING_BEDS if "watching" in plan.measures else 1
+    beds = [Bed(work, number) for number in range(max(least, len(plan.variants)))]
     remember(work, beds)
     try:
         return _measure(plan, beds, chosen)

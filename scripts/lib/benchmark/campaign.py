@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark import control, traffic, usage
@@ -18,7 +19,7 @@ from benchmark.generators import Generators
 from benchmark.policies import PolicySet, policies
 from benchmark.results import Gap, Results, Sample
 from benchmark.traffic import Cell, warm
-from benchmark.variants import BY_NAME, CHAINS, usual_guard
+from benchmark.variants import BY_NAME, CHAINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,21 +128,22 @@ class Campaign:
         return f"round {number + 1}/{self._plan.rounds}, {policies(count)}, {BY_NAME[name].label}"
 
     def _measure_control(self, number: int) -> None:
-        bed = self._beds[0]
-        desk = Desk(bed, Generators(bed), self._plan)
-        for measure, (take, count_of) in control.MEASURES.items():
+        desks = [Desk(bed, Generators(bed), self._plan) for bed in self._beds[:2]]
+        # Whatever is compared side by side stands on the other side the next time.
+        desk = replace(desks[number % len(desks)], beside=desks[(number + 1) % len(desks)])
+        for measure, (take, count_of, variant) in control.MEASURES.items():
             if measure not in self._plan.measures:
                 continue
             count = count_of(self._plan)
             where = f"round {number + 1}/{self._plan.rounds}, {policies(count)}, {measure}"
             try:
                 taken = take(desk)
-                self._note(number, measure, usual_guard(), count, taken)
+                self._note(number, measure, variant(), count, taken)
                 self._tell(
                     f"{where}: " + ", ".join(f"{name} {value:.3g}" for name, value in taken.values.items())
                 )
             except _EXPECTED as error:
-                self._fail(measure, usual_guard(), count, error, where)
+                self._fail(measure, variant(), count, error, where)
 
     def _note(self, number: int, measure: str, name: str, count: int, taken: Measured, look: int = 0) -> None:
         self.results.samples.append(Sample(number, measure, name, count, taken.values, taken.lost, look))

@@ -1,4 +1,4 @@
-"""Measures on files: how long until a policy, or a change of one, is enforced, and what traffic feels of it.
+"""Measures on files and of watchers: how long until a policy, or a change of one, is enforced, and what traffic feels.
 
 Owns how each is taken. What counts is what the traffic meets: a change is in force when the first packet gets through
 that only the new policy allows.
@@ -20,6 +20,7 @@ from benchmark.guard import PER_FILE, Guard, change, lay_rules
 from benchmark.policies import SHIFT, PolicySet
 from benchmark.traffic import Measured
 from benchmark.variants import GUARDS, usual_guard
+from benchmark.watching import watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,12 +45,14 @@ class Desk:
     bed: Bed
     generators: Generators
     plan: Plan
+    beside: Desk | None = None
+    """Another one, for what is compared side by side."""
 
     @contextlib.contextmanager
-    def guard(self, policies: PolicySet, each: int) -> Iterator[Guard]:
-        """Run the guard as users run it, with `each` policies a file."""
+    def guard(self, policies: PolicySet, each: int = PER_FILE, name: str = "") -> Iterator[Guard]:
+        """Run the guard as users run it, or a variant of it, with `each` policies a file."""
         self.bed.clear()
-        daemon = Guard(self.bed, GUARDS[usual_guard()])
+        daemon = Guard(self.bed, GUARDS[name or usual_guard()])
         lay_rules(daemon.rules, policies, each)
         try:
             daemon.start()
@@ -130,7 +133,7 @@ def disturbance(desk: Desk) -> Measured:
     """Delay of one new flow a millisecond, while nothing happens and while a large policy is reloaded."""
     policies = PolicySet(desk.plan.disturbance_policies)
     desk.generators.aim(policies.clients)
-    with desk.guard(policies, PER_FILE) as daemon:
+    with desk.guard(policies) as daemon:
         time.sleep(_TO_SETTLE)
         with desk.probing("clients") as probe:
             time.sleep(desk.plan.disturbance_seconds)
@@ -159,10 +162,12 @@ _DELAYS = ("p50", "p99", "p999", "max")
 
 
 class Control(NamedTuple):
-    """A measure on files, and which parameter says how many policies it takes."""
+    """A measure beside those of traffic, and which parameter says how many policies it takes."""
 
     measure: Callable[[Desk], Measured]
     policies: Callable[[Plan], int]
+    variant: Callable[[], str] = usual_guard
+    """Of the guard."""
 
 
 MEASURES: Mapping[str, Control] = {
@@ -170,5 +175,6 @@ MEASURES: Mapping[str, Control] = {
     "start": Control(starting, lambda plan: plan.start_policies),
     "reload": Control(reloading, lambda plan: plan.reload_policies),
     "disturbance": Control(disturbance, lambda plan: plan.disturbance_policies),
+    "watching": Control(watching, lambda plan: plan.watch_policies, lambda: "cold"),
 }
 """In the order in which they are taken."""

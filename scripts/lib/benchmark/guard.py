@@ -72,6 +72,7 @@ class Guard:
         """Nothing is started yet."""
         self.bed = bed
         self.rules, self.log = bed.work / "rules", bed.work / "guard.log"
+        self.control = bed.work / "control.sock"
         self.child: subprocess.Popen[str] | None = None
         known = [key for key in KEYS if key.name in settings]
         self._flags = [word for key in known for word in (key.flag, settings[key.name])]
@@ -79,7 +80,7 @@ class Guard:
     def start(self) -> float:
         """Start it, wait for /readyz, and return how many seconds that took."""
         shutil.rmtree(self.bed.work / "state", ignore_errors=True)
-        places = ("--control", str(self.bed.work / "control.sock"), "--state", str(self.bed.work / "state"))
+        places = ("--control", str(self.control), "--state", str(self.bed.work / "state"))
         command = (PROGRAM, "run", "--rules", str(self.rules), "--node", NODE, *places, *self._flags)
         began = time.monotonic()
         with self.log.open("w", encoding="utf-8") as log:

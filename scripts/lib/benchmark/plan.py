@@ -38,6 +38,11 @@ class Plan:
     edits: int = 20
     disturbance_policies: int = 10_000
     disturbance_seconds: float = 5.0
+    watch_policies: int = 100
+    watch_flows: int = 100_000
+    watch_seconds: float = 16.0
+    watch_looks: int = 6
+    watch_rate: int = 50_000
 
 
 HELP = {
@@ -53,7 +58,7 @@ HELP = {
     "seconds_streaming": "of each throughput measurement",
     "repeats": "times that flows, connections and throughput are measured each time; the median counts",
     "chains_at_most": "policies beyond which the ruleset with a chain per policy is left out",
-    "control_rounds": "rounds in which files, compiling and reloading are measured",
+    "control_rounds": "rounds in which files, compiling, reloading and watching are measured",
     "compile_policies": "policies that are compiled",
     "compile_sets": "network sets that they share",
     "start_policies": "policies that the guard is started with",
@@ -62,6 +67,11 @@ HELP = {
     "edits": "edits in a round",
     "disturbance_policies": "policies that are reloaded while the delay of verdicts is watched",
     "disturbance_seconds": "how long it is watched while nothing is reloaded",
+    "watch_policies": "policies under which verdicts are watched",
+    "watch_flows": "flows that one look at watching makes at most",
+    "watch_seconds": "for how long a watcher is stopped in a round",
+    "watch_looks": "looks in a round at each other watcher at full speed, and half as many at the rate",
+    "watch_rate": "verdicts a second that are offered, where it is not all that there can be",
 }
 """What each parameter means; times in seconds. Also the order of the command line."""
 
@@ -85,4 +95,6 @@ def quick(plan: Plan) -> Plan:
         edits=3,
         disturbance_policies=200,
         disturbance_seconds=1.0,
+        watch_seconds=4.0,
+        watch_looks=1,
     )

@@ -86,6 +86,27 @@ _CONTROL: Mapping[str, Mapping[str, str]] = {
         "reload_max": "verdict delay max, during a reload, µs",
         "reload_seconds": "edit to enforcing, s",
     },
+    "watching": {
+        "stopped_ratio": "a stopped watcher of everything ÷ nobody, verdicts/s",
+        "stopped_missed": "verdicts that it says nobody wrote down",
+        "stopped_lost": "verdicts that it says it lost",
+        "stopped_accounted": "verdicts that it accounts for, %",
+        "recorded_ratio": "one that wishes for everything and reads nothing ÷ nobody, verdicts/s",
+        "renewing_ratio": "one that wishes for denials and reads none ÷ nobody, verdicts/s",
+        "renewing_lost": "denials that it lost",
+        "denied_ratio": "watch --denied ÷ nobody, verdicts/s",
+        "denied_alone": "verdicts/s, nobody watches",
+        "denied": "verdicts/s, watch --denied",
+        "denied_shown": "denials that it showed",
+        "denied_lost": "denials that it lost",
+        "denied_watcher_cpu": "CPU seconds of it for 100,000 verdicts",
+        "paced_ratio": "watch --denied ÷ nobody, verdicts/s at the rate offered",
+        "paced_alone": "verdicts/s at the rate offered, nobody watches",
+        "paced": "verdicts/s at the rate offered, watch --denied",
+        "paced_shown": "denials that it showed",
+        "paced_lost": "denials that it lost",
+        "paced_watcher_cpu": "CPU seconds of it for 100,000 verdicts",
+    },
 }
 
 
@@ -133,7 +154,7 @@ def _parameters(plan: Plan) -> Iterator[str]:
 def body(console: Console, results: Results, goals: Sequence[Target]) -> None:
     """Print every table."""
     tables = {figure.title: _figure_table(figure, results) for figure in FIGURES}
-    tables["Files, compiling, reloading"] = _control_table(results)
+    tables["Files, compiling, reloading, watching"] = _control_table(results)
     counted = sum("sent" in sample.lost for sample in results.samples)
     losses = _loss_table(results)
     tables[f"Lost, in {losses.row_count} of {counted} measurements that count it"] = losses

@@ -58,7 +58,7 @@ class Target(NamedTuple):
 def targets(results: Results, plan: Plan) -> list[Target]:
     """Return every goal that the plan's counts of policies have to do with, and what came of it."""
     goals = chain(*(_per_count(count) for count in plan.policies), _over_counts(plan), _limits(plan))
-    return [Target(*goal[:4], _found(results, goal)) for goal in goals]
+    return [Target(*goal[:4], _found(results, goal)) for goal in (*goals, *_watched(plan))]
 
 
 def _found(results: Results, goal: Goal) -> Spread | None:
@@ -112,6 +112,16 @@ def _limits(plan: Plan) -> Iterable[Goal]:
     return (
         Goal(what.format(policies(key.policies)), False, limit, unit, key) for what, limit, unit, key in rows
     )
+
+
+def _watched(plan: Plan) -> Iterable[Goal]:
+    rows = (
+        ("verdicts/s, a stopped watcher ÷ nobody", 0.97, "stopped_ratio"),
+        ("verdicts/s, one that reads no denial ÷ nobody", 0.97, "renewing_ratio"),
+        (f"at {plan.watch_rate} verdicts/s, watch --denied ÷ nobody", 0.9, "paced_ratio"),
+    )
+    for what, limit, value in rows:
+        yield Goal(what, True, limit, "", Key("watching", "cold", plan.watch_policies, value))
 
 
 def _ratio(what: str, limit: float, over: Key, under: Key) -> Goal:

@@ -1,7 +1,7 @@
 /* Sends first packets of UDP flows, no two alike, at the pace at which they arrive.
  *
  *   flood sender=NS guarded=NS interface=eth0 target=ADDRESS clients=FILE flows=N
- *         [window=768] [batch=64] [senders=1] [milliseconds=30000] [first=0] [same=0]
+ *         [window=768] [batch=64] [senders=1] [milliseconds=30000] [first=0] [same=0] [refuse=0] [rate=0]
  *
  * Flow number j comes from client j % K and source port 1024 + (j / K) % 64512: distinct as long as no more
  * than K * 64512 are sent. Frames are written to a packet socket in the sender's namespace, so that the
@@ -15,6 +15,9 @@
  * With window=0 the loop is open: everything is sent as fast as it goes, and what does not arrive is lost.
  *
  * `same=1`: one flow per client, over and over: packets of connections that live.
+ * `refuse=N`: every Nth flow goes to the discard port, where no policy lets anybody. Those are judged like the others,
+ * counted as `unwanted`, and awaited by nobody.
+ * `rate=R`: no more than so many packets a second, all senders together. What was held up is made up for.
  *
  * Prints one JSON object. Bounded by `flows` and by `milliseconds`.
  */
@@ -34,6 +37,7 @@
 #define FRAME 60
 #define STALL (200 * MILLISECOND)
 #define POLL 20000ull
+#define DISCARD_PORT 9
 
 struct frame {
     struct ether_header ethernet;
@@ -45,13 +49,14 @@ struct frame {
 static const char *sender_space, *interface;
 static uint32_t target;
 static uint64_t flows, window, first, deadline;
+static uint64_t refuse_each, rate, start;
 static unsigned batch, senders, same;
 static uint8_t from_address[ETH_ALEN], to_address[ETH_ALEN];
 static int sinks[MAX_SINKS];
 static uint32_t sink_before[MAX_SINKS];
 static unsigned sink_total;
 
-static _Atomic uint64_t sent, lost, refused, stalls, arrived, last_arrival;
+static _Atomic uint64_t sent, unwanted, lost, refused, stalls, arrived, last_arrival;
 
 /* Ask the sinks what has arrived, and note when that last changed. Any thread may ask. */
 static uint64_t count_arrivals(void) {
@@ -100,6 +105,10 @@ static void blank(struct frame *frame) {
     frame->udp.len = htons(FRAME - sizeof frame->ethernet - sizeof frame->ip);
 }
 
+static int is_unwanted(uint64_t number) {
+    return refuse_each && number % refuse_each == refuse_each - 1;
+}
+
 static void aim(struct frame *frame, uint64_t number) {
     const struct client *client = &clients[number % client_count];
     uint64_t turn = same ? 0 : number / client_count;
@@ -107,7 +116,7 @@ static void aim(struct frame *frame, uint64_t number) {
     frame->ip.check = 0;
     frame->ip.check = ip_checksum(frame);
     frame->udp.source = htons((uint16_t)(FIRST_SOURCE_PORT + turn % SOURCE_PORTS));
-    frame->udp.dest = htons(client->port);
+    frame->udp.dest = htons(is_unwanted(number) ? DISCARD_PORT : client->port);
 }
 
 static int packet_socket(void) {
@@ -149,6 +158,13 @@ static void wait_for_room(void) {
     }
 }
 
+/* Wait until a packet of this number may be sent. */
+static void wait_for_time(uint64_t number) {
+    uint64_t due = rate ? start + number * SECOND / rate : 0, now = now_ns();
+    if (due > now)
+        pause_ns(due - now);
+}
+
 /* Put a batch on the wire; what the device refuses is sent again. */
 static void put(int out, struct mmsghdr *messages, unsigned count) {
     for (unsigned done = 0; done < count;) {
@@ -176,12 +192,16 @@ static void *send_share(void *argument) {
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
     }
     while (number < flows && now_ns() < deadline) {
-        unsigned count = 0;
-        for (; count < batch && number < flows; count++, number += senders)
+        unsigned count = 0, unawaited = 0;
+        for (; count < batch && number < flows; count++, number += senders) {
             aim(&frames[count], first + number);
+            unawaited += (unsigned)is_unwanted(first + number);
+        }
+        wait_for_time(number);
         if (window)
             wait_for_room();
-        atomic_fetch_add(&sent, count);
+        atomic_fetch_add(&sent, count - unawaited);
+        atomic_fetch_add(&unwanted, unawaited);
         put(out, messages, count);
     }
     close(out);
@@ -226,13 +246,15 @@ int main(int argc, char **argv) {
     senders = (unsigned)number_argument(argc, argv, "senders", "1");
     first = number_argument(argc, argv, "first", "0");
     same = (unsigned)number_argument(argc, argv, "same", "0");
+    refuse_each = number_argument(argc, argv, "refuse", "0");
+    rate = number_argument(argc, argv, "rate", "0");
     if (!batch || batch > MAX_BATCH || !senders || senders > MAX_SENDERS || (window && window < batch * senders))
         refuse("batch must be 1-256, senders 1-16, and a window hold a batch of each sender");
     open_sinks(text_argument(argc, argv, "guarded", NULL));
     enter(sender_space);
     hardware_address(from_address);
 
-    uint64_t began = now_ns();
+    uint64_t began = start = now_ns();
     deadline = began + number_argument(argc, argv, "milliseconds", "30000") * MILLISECOND;
     for (uintptr_t i = 0; i < senders; i++)
         if (pthread_create(&threads[i], NULL, send_share, (void *)i))
@@ -240,8 +262,9 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < senders; i++)
         pthread_join(threads[i], NULL);
     wait_for_rest();
-    printf("{\"sent\": %lu, \"arrived\": %lu, \"seconds\": %.9f, \"stalls\": %lu, \"refused\": %lu}\n",
-           (unsigned long)sent, (unsigned long)arrived, (double)(last_arrival - began) / SECOND,
-           (unsigned long)stalls, (unsigned long)refused);
+    printf("{\"sent\": %lu, \"unwanted\": %lu, \"arrived\": %lu, \"seconds\": %.9f, \"stalls\": %lu, "
+           "\"refused\": %lu}\n",
+           (unsigned long)sent, (unsigned long)unwanted, (unsigned long)arrived,
+           (double)(last_arrival - began) / SECOND, (unsigned long)stalls, (unsigned long)refused);
     return 0;
 }
