@@ -8,7 +8,7 @@ never change a verdict.
 
 from __future__ import annotations
 
-import time
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from nfq_guard.kernel.gates import DENY, REJECT
@@ -64,11 +64,17 @@ class Recorder:
 
     def following(self, ask: Ask, where: bytes) -> Ask:
         """Return what asks the same, and writes down what is not `noted` by whoever asks."""
+        write, note_of = self._write, self._note_of
 
         def follow(message: Data, at: int, end: int) -> Outcome | Unparsable:
             outcome = ask(message, at, end)
-            if not isinstance(outcome, Unparsable) and not outcome.notable:
-                self._judged(outcome, where, message, at, end)
+            if isinstance(outcome, Unparsable) or outcome.notable:
+                return outcome
+            # As `_judged` does it, without a call: it is done for every packet.
+            try:
+                write(time_ns(), outcome.note or note_of(outcome), where, message, at, end)
+            except Exception as error:  # noqa: BLE001 - a record that cannot be written is worth no packet's verdict
+                self._give_up(error)
             return outcome
 
         return follow
@@ -99,19 +105,32 @@ class Recorder:
         return True
 
     def _judged(self, outcome: Outcome, where: bytes, message: Data, at: int, end: int) -> None:
+        try:
+            self._write(time_ns(), outcome.note or self._note_of(outcome), where, message, at, end)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(error)
+
+    def _note_of(self, outcome: Outcome) -> bytes:
+        """Return what is written down of an outcome, and keep it there: it is judged under one ruleset only."""
         decision = outcome.match.decision
         if decision is None:
             said = record.outcome(record.PASS)
         else:
             rejected = outcome.answer == REJECT
             said = record.outcome(decision.verdict, decision.reason, decision.side, rejected=rejected)
-        self._put(outcome.match.decisive, said, where, message, at, end)
+        outcome.note = record.note(self.generation, outcome.match.decisive, said)
+        return outcome.note
 
     def _put(self, counter: int, said: bytes, where: bytes, message: Data, at: int, end: int) -> None:
         try:
-            self._write((time.time_ns(), self.generation, counter), said, where, message, at, end)
-        except Exception as error:  # noqa: BLE001 - a record that cannot be written is worth no packet's verdict
-            self._log_fault(f"no record: {type(error).__name__}: {error}")
+            self._write(
+                time_ns(), record.note(self.generation, counter, said), where, message, at, end
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._log_fault(f"no record: {type(error).__name__}: {error}")
 
 
 def whereabouts(place: Place) -> bytes:

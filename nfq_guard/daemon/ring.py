@@ -17,7 +17,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
-from nfq_guard.stream.record import DATA_AT, HEAD, HEAD_AT, KEPT, SLOT, Record, length_of, read
+from nfq_guard.stream.record import RECORD, RECORD_AT, SLOT, Record, read
 
 if TYPE_CHECKING:
     from nfq_guard.packet import Data
@@ -30,6 +30,9 @@ _HEADER = 64
 """Bytes ahead of the slots; the first word is the last whole record's number."""
 SIZE = _HEADER + SLOTS * SLOT
 _WORD = 8
+_FIRST = _HEADER + RECORD_AT
+"""Where the first slot's record begins, behind its number."""
+_pack = RECORD.pack_into
 _SLOT_WORDS, _FIRST_WORD = SLOT // _WORD, _HEADER // _WORD
 
 
@@ -55,29 +58,18 @@ class Writer:
         self._words = self._memory.cast("Q")
         self._last = self._words[0]
 
-    def write(
-        self,
-        head: tuple[int, int, int],
-        outcome: bytes,
-        place: bytes,
-        message: Data,
-        at: int,
-        end: int,
-    ) -> None:
-        """Write down a verdict about the packet in `message[at:end]`.
+    def write(self, time_ns: int, note: bytes, place: bytes, message: Data, at: int, end: int) -> None:
+        """Write down what became of the packet in `message[at:end]`.
 
-        `head`: time in nanoseconds, generation, counter; `outcome` and `place` as stream/record.py makes them.
+        `note` and `place` are as stream/record.py makes them; the time is in nanoseconds.
         """
         memory, words = self._memory, self._words
         number = self._last + 1
         slot = number & SLOTS - 1
-        kept = min(end - at, KEPT)
-        start = _HEADER + slot * SLOT
         word = _FIRST_WORD + slot * _SLOT_WORDS
         words[word] = 0
-        HEAD.pack_into(memory, start + HEAD_AT, *head, length_of(message, at, end), kept, outcome, place)
-        start += DATA_AT
-        memory[start : start + kept] = message[at : at + kept]
+        # What is longer than what is kept, pack cuts off.
+        _pack(memory, _FIRST + slot * SLOT, time_ns, end - at, note, place, bytes(message[at:end]))
         words[word] = number
         words[0] = self._last = number
 

@@ -31,7 +31,7 @@ class Outcome:
     No two are equal: whoever counts packets by their outcomes looks at none of its parts.
     """
 
-    __slots__ = ("again", "answer", "denies", "learn", "logs", "match", "notable", "words")
+    __slots__ = ("again", "answer", "denies", "learn", "logs", "match", "notable", "note", "words")
 
     def __init__(
         self,
@@ -58,6 +58,8 @@ class Outcome:
         self.denies = denies
         self.notable = denies or bool(match.logs)
         """Whether each of these packets may be told of, and is not only counted."""
+        self.note = b""
+        """What the caller writes down of each of them; empty until it has to."""
 
 
 class Part:

@@ -18,8 +18,6 @@ from nfq_guard.packet import UnparsableReason
 if TYPE_CHECKING:
     from enum import StrEnum
 
-    from nfq_guard.packet import Data
-
 SLOT = 384
 """Bytes: a number, what there is to say, and the packet's beginning."""
 KEPT = 256
@@ -32,11 +30,11 @@ WISHED = (ALLOW, DENY, LOG)
 
 NUMBER = Struct("=Q")
 """Of the record, at the slot's beginning: from 1, 0 while the slot is written."""
-HEAD = Struct("=QIiIH5s34s")
-"""Behind it: time, generation, counter, length, bytes kept, `outcome` and `place`."""
-HEAD_AT = NUMBER.size
-DATA_AT = SLOT - KEPT
+_NOTE = Struct("=Ii5s")
 _PLACE = Struct("=BB16s16s")
+RECORD = Struct(f"=QI{_NOTE.size}s{_PLACE.size}s{KEPT}s")
+"""Behind it: time, bytes that the worker saw, `note`, `place`, and the packet's beginning."""
+RECORD_AT = NUMBER.size
 _NONE = 255
 _REASONS, _STAGES, _SIDES = tuple(Reason), tuple(Stage), tuple(Side)
 _DIRECTIONS, _UNPARSABLE = tuple(Direction), tuple(UnparsableReason)
@@ -104,17 +102,21 @@ def place(stage: Stage, direction: Direction, in_interface: str, out_interface: 
     return _PLACE.pack(_STAGES.index(stage), _DIRECTIONS.index(direction), *names)
 
 
-def length_of(message: Data, at: int, end: int) -> int:
-    """Return how long the packet in `message[at:end]` says that it is, which may be cut."""
-    length = end - at
-    version = message[at] >> 4 if length else 0
-    if version == _IPV4 and length >= _IPV4_HEADER:
-        said = message[at + 2] << 8 | message[at + 3]
-    elif version == _IPV6 and length >= _IPV6_HEADER:
-        said = _IPV6_HEADER + (message[at + 4] << 8 | message[at + 5])
+def note(generation: int, counter: int, said: bytes) -> bytes:
+    """Return how a slot says what all packets with one `outcome` have in common."""
+    return _NOTE.pack(generation, counter, said)
+
+
+def length_of(data: bytes, seen: int) -> int:
+    """Return how long a packet of which so many bytes were seen says that it is: it may have been cut."""
+    version = data[0] >> 4 if data else 0
+    if version == _IPV4 and len(data) >= _IPV4_HEADER:
+        said = data[2] << 8 | data[3]
+    elif version == _IPV6 and len(data) >= _IPV6_HEADER:
+        said = _IPV6_HEADER + (data[4] << 8 | data[5])
     else:
         said = 0
-    return max(said, length)
+    return max(said, seen)
 
 
 def read(slot: bytes) -> Record | None:
@@ -122,7 +124,9 @@ def read(slot: bytes) -> Record | None:
     if len(slot) != SLOT:
         return None
     (number,) = NUMBER.unpack_from(slot)
-    time_ns, generation, counter, length, kept, codes, where = HEAD.unpack_from(slot, HEAD_AT)
+    time_ns, seen, what, where, data = RECORD.unpack_from(slot, RECORD_AT)
+    generation, counter, codes = _NOTE.unpack(what)
+    data = data[:seen]
     stage, direction, inward, outward = _PLACE.unpack(where)
     verdict, reason, side, unparsable, rejected = codes
     try:
@@ -139,9 +143,9 @@ def read(slot: bytes) -> Record | None:
             bool(rejected),
             _name(inward),
             _name(outward),
-            length,
+            length_of(data, seen),
             _UNPARSABLE[unparsable] if unparsable != _NONE else None,
-            slot[DATA_AT : DATA_AT + kept],
+            data,
         )
     except IndexError:
         return None

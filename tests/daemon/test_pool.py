@@ -18,7 +18,7 @@ from nfq_guard.daemon.ring import Writer
 from nfq_guard.engine.ruleset import Ruleset
 from nfq_guard.kernel.plan import KernelSettings
 from nfq_guard.model.flow import Direction, Stage
-from nfq_guard.stream.record import DENY, outcome, place
+from nfq_guard.stream.record import DENY, note, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,8 @@ def test_whoever_follows_a_worker_goes_on_in_its_ring_and_writes_down_what_is_wi
     pool.watch(wish)
     rings, pid = pool.rings, pool.pids()[10]
     writer = Writer(rings[10])
-    writer.write((1, 1, -1), outcome(DENY), place(Stage.NORMAL, Direction.IN, "eth0", ""), b"x", 0, 1)
+    where = place(Stage.NORMAL, Direction.IN, "eth0", "")
+    writer.write(1, note(1, -1, outcome(DENY)), where, b"x", 0, 1)
 
     os.kill(pid, signal.SIGKILL)
     until(lambda: tank.turn() or pool.pids().get(10, pid) != pid, "another process")

@@ -192,8 +192,11 @@ def test_unreadable_packets_are_bounded_like_other_denials(desk: Desk) -> None:
 
 def test_a_record_that_cannot_be_written_is_said_and_costs_nothing_else(desk: Desk) -> None:
     desk.recorder.generation = 2**40
+    allowed, denied = (Outcome(one.match, one.answer, denies=one.denies) for one in (ALLOWED, DENIED))
 
-    desk.deny()
+    desk.deny(denied)
+    ask = desk.recorder.following(lambda *_: allowed, HERE)
 
-    assert "no record: error" in desk.faults[0]
+    assert ask(PACKET, 5, len(PACKET)) is allowed
+    assert [fault.startswith("no record: error") for fault in desk.faults] == [True, True]
     assert desk.read() == []

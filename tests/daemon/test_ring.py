@@ -13,7 +13,7 @@ from records import RECORDS, parts_of
 
 from nfq_guard.daemon.ring import SIZE, SLOTS, Reader, Writer, create_ring, read_only
 from nfq_guard.model.flow import Direction, Stage
-from nfq_guard.stream.record import ALLOW, DENY, Record, length_of, outcome, place
+from nfq_guard.stream.record import ALLOW, DENY, Record, length_of, note, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def ring() -> Iterator[int]:
 
 def put(writer: Writer, *times: int) -> None:
     for at in times:
-        writer.write((at, 1, -1), outcome(DENY), WHERE, b"packet", 0, 6)
+        writer.write(at, note(1, -1, outcome(DENY)), WHERE, b"packet", 0, 6)
 
 
 def times(records: list[Record]) -> list[int]:
@@ -43,11 +43,10 @@ def test_what_is_written_is_read(records: list[Record]) -> None:
     writer, reader = Writer(descriptor), Reader(descriptor)
     for record in records:
         message = b"ahead" + record.data + b"behind"
-        head = record.time_ns, record.generation, record.counter
-        writer.write(head, *parts_of(record), message, 5, 5 + len(record.data))
+        writer.write(record.time_ns, *parts_of(record), message, 5, 5 + len(record.data))
 
     assert reader.read(100) == [
-        record._replace(number=number, length=length_of(record.data, 0, len(record.data)))
+        record._replace(number=number, length=length_of(record.data, len(record.data)))
         for number, record in enumerate(records, start=1)
     ]
     assert (reader.read(100), reader.lost) == ([], 0)
@@ -74,7 +73,7 @@ def test_a_reader_knows_how_far_behind_it_is_whatever_the_writer_says(ring: int)
 def test_of_a_longer_packet_the_beginning_is_kept(ring: int) -> None:
     writer, reader = Writer(ring), Reader(ring)
     data = bytes(range(256)) * 2
-    writer.write((1, 1, -1), outcome(ALLOW), WHERE, data, 0, len(data))
+    writer.write(1, note(1, -1, outcome(ALLOW)), WHERE, data, 0, len(data))
 
     (record,) = reader.read(1)
     assert record.data == data[:256]
@@ -83,7 +82,7 @@ def test_of_a_longer_packet_the_beginning_is_kept(ring: int) -> None:
 def test_of_the_packet_before_in_its_slot_a_record_has_nothing(ring: int) -> None:
     writer = Writer(ring)
     for _ in range(SLOTS):
-        writer.write((1, 1, -1), outcome(ALLOW), WHERE, bytes(256), 0, 256)
+        writer.write(1, note(1, -1, outcome(ALLOW)), WHERE, bytes(256), 0, 256)
     reader = Reader(ring)
     put(writer, 1)
 
@@ -166,8 +165,8 @@ def test_no_record_is_torn_while_somebody_writes(ring: int) -> None:
         while not stopping.is_set():
             written += 1
             fill = bytes((written % 256,)) * 256
-            head = (written, written % 2**32, written % 2**31)
-            writer.write(head, outcome(DENY), WHERE, fill, 0, 256)
+            said = note(written % 2**32, written % 2**31, outcome(DENY))
+            writer.write(written, said, WHERE, fill, 0, 256)
 
     thread = threading.Thread(target=write)
     thread.start()

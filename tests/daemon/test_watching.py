@@ -20,7 +20,7 @@ from nfq_guard.kernel.plan import KernelSettings
 from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import TCP, Direction, Packet, Side, Stage
 from nfq_guard.stream.event import Rule
-from nfq_guard.stream.record import ALLOW, DENY, outcome, place
+from nfq_guard.stream.record import ALLOW, DENY, note, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,8 @@ class Post:
 
     def write(self, port: int, verdict: str = DENY, queue: int = 10) -> None:
         data = wire(Packet(4, TCP, 1, 2, 1000, port))
-        said = outcome(verdict, Reason.POLICY, Side.INGRESS)
-        self.writers[queue].write((1, 3, 0), said, HERE, data, 0, len(data))
+        said = note(3, 0, outcome(verdict, Reason.POLICY, Side.INGRESS))
+        self.writers[queue].write(1, said, HERE, data, 0, len(data))
 
     def count(self, denied: int, judged: int = 0) -> None:
         words = self.pool._slots[0].place.words

@@ -10,15 +10,15 @@ from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import Direction, Side, Stage
 from nfq_guard.packet import UnparsableReason
 from nfq_guard.stream.record import (
-    DATA_AT,
     DENY,
-    HEAD,
-    HEAD_AT,
     KEPT,
     NUMBER,
+    RECORD,
+    RECORD_AT,
     SLOT,
     VERDICTS,
     Record,
+    note,
     outcome,
     place,
 )
@@ -66,16 +66,17 @@ DENIED = Record(
 
 
 def parts_of(record: Record) -> tuple[bytes, bytes]:
-    """Return what became of a record's packet, and where, as slots say it."""
-    codes = outcome(record.verdict, record.reason, record.side, record.unparsable, rejected=record.rejected)
-    return codes, place(record.stage, record.direction, record.in_interface, record.out_interface)
+    """Return what became of a record's packet, by what, and where, as slots say it."""
+    said = outcome(record.verdict, record.reason, record.side, record.unparsable, rejected=record.rejected)
+    return note(record.generation, record.counter, said), place(
+        record.stage, record.direction, record.in_interface, record.out_interface
+    )
 
 
 def slot_of(record: Record) -> bytes:
-    """Return the slot that holds a record."""
+    """Return the slot that holds a record; its length is what the packet says."""
     slot = bytearray(SLOT)
     NUMBER.pack_into(slot, 0, record.number)
-    head = (record.time_ns, record.generation, record.counter, record.length, len(record.data))
-    HEAD.pack_into(slot, HEAD_AT, *head, *parts_of(record))
-    slot[DATA_AT : DATA_AT + len(record.data)] = record.data
+    seen = len(record.data)
+    RECORD.pack_into(slot, RECORD_AT, record.time_ns, seen, *parts_of(record), record.data)
     return bytes(slot)

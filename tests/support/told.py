@@ -78,8 +78,7 @@ class Telling:
     def write(self, *records: Record, queue: int = 4600) -> None:
         """Write down verdicts; their numbers are the ring's."""
         for record in records:
-            head = (record.time_ns, record.generation, record.counter)
-            self._writers[queue].write(head, *parts_of(record), record.data, 0, len(record.data))
+            self._writers[queue].write(record.time_ns, *parts_of(record), record.data, 0, len(record.data))
 
     def wishes(self) -> list[dict[str, Any]]:
         """Return the requests to be told verdicts, so far."""

@@ -47,6 +47,7 @@ STEPS = {
     "judge": "from bytes to what becomes of it, as at most places",
     "answer": "that, and the answer to the kernel",
     "count": "that, and all counters",
+    "tell": "that, and written down for somebody who watches everything",
 }
 """Each has what the one before it has, but for `judge`, which makes no object of the packet."""
 
@@ -78,16 +79,8 @@ def steps(compiled: Ruleset) -> dict[str, Callable[[Sequence[bytes]], None]]:
     """Return what does each step for all of some messages."""
     way = Engine(compiled, lambda _place, match, _: Outcome(match)).way(Place(IN, "eth0"))
     assert way is not None, "eth0 is governed"  # noqa: S101
-    verdicts = Verdicts(
-        map_block(create_block()),
-        Recorder(Writer(create_ring()), print),
-        fail_mode=FailMode.CLOSED,
-        table_size=0,
-        place=lambda gate, _inward, _outward: Place(gate, "eth0"),
-        log_rule=lambda *_: None,
-        log_fault=print,
-    )
-    verdicts.install(compiled, tuple(range(len(compiled.counted))))
+    verdicts, watched = _verdicts(compiled), _verdicts(compiled)
+    watched.watch(deny=True, allow=True, log=True)
     judge, answer = way.judge, verdicts.judge(IN, 1, 0)
 
     def parses(some: Sequence[bytes]) -> None:
@@ -102,12 +95,33 @@ def steps(compiled: Ruleset) -> dict[str, Callable[[Sequence[bytes]], None]]:
         for message in some:
             answer(message, AHEAD, len(message))
 
+    return dict(zip(STEPS, (parses, judges, answers, _counting(verdicts), _counting(watched)), strict=True))
+
+
+def _counting(verdicts: Verdicts) -> Callable[[Sequence[bytes]], None]:
+    answer = verdicts.judge(IN, 1, 0)
+
     def counts(some: Sequence[bytes]) -> None:
         for begin in range(0, len(some), TURN):
-            answers(some[begin : begin + TURN])
+            for message in some[begin : begin + TURN]:
+                answer(message, AHEAD, len(message))
             verdicts.publish(0.0)
 
-    return dict(zip(STEPS, (parses, judges, answers, counts), strict=True))
+    return counts
+
+
+def _verdicts(compiled: Ruleset) -> Verdicts:
+    verdicts = Verdicts(
+        map_block(create_block()),
+        Recorder(Writer(create_ring()), print),
+        fail_mode=FailMode.CLOSED,
+        table_size=0,
+        place=lambda gate, _inward, _outward: Place(gate, "eth0"),
+        log_rule=lambda *_: None,
+        log_fault=print,
+    )
+    verdicts.install(compiled, tuple(range(len(compiled.counted))))
+    return verdicts
 
 
 def measure(wanted: PolicySet, number: int, rounds: int) -> dict[str, list[float]]:
