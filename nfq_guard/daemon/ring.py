@@ -1,4 +1,7 @@
-"""Records of verdicts in shared memory: one ring a worker, overwritten round and round.
+"""Records of verdicts in shared memory: two rings a worker, overwritten round and round.
+
+One ring is for whoever watches, a small one for the deny log, which must not miss denials
+because somebody watches what is allowed.
 
 Owns who may write a slot when. One writer, the worker; it never waits for a reader and
 knows of none. Readers in other processes, who cannot write, see whole records only, and
@@ -15,20 +18,17 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.stream.record import RECORD, RECORD_AT, SLOT, Record, read
 
 if TYPE_CHECKING:
     from nfq_guard.packet import Data
 
-SLOTS = 8192
-"""A power of two: 3 MiB, touched as used. At 20,000 records a second a reader may be 0.4 s late."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Whoever holds it, even for writing, cannot take the memory away from under the others."""
 _HEADER = 64
 """Bytes ahead of the slots; the first word is the last whole record's number."""
-SIZE = _HEADER + SLOTS * SLOT
 _WORD = 8
 _FIRST = _HEADER + RECORD_AT
 """Where the first slot's record begins, behind its number."""
@@ -36,8 +36,30 @@ _pack = RECORD.pack_into
 _SLOT_WORDS, _FIRST_WORD = SLOT // _WORD, _HEADER // _WORD
 
 
+class Part(NamedTuple):
+    """One ring of a worker's file."""
+
+    at: int
+    """Where it begins."""
+    slots: int
+    """A power of two."""
+
+    @property
+    def end(self) -> int:
+        """Return where it ends."""
+        return self.at + _HEADER + self.slots * SLOT
+
+
+WATCHED = Part(0, 8192)
+"""3 MiB, touched as used. At 20,000 records a second a reader may be 0.4 s late."""
+DENIALS = Part(WATCHED.end, 1024)
+"""Some of the denials, at a bounded rate (daemon/recorder.py): a controller that takes in a large policy may be late by
+seconds."""
+SIZE = DENIALS.end
+
+
 def create_ring() -> int:
-    """Return a descriptor of a new, empty ring, inheritable by name only."""
+    """Return a descriptor of new, empty rings in one file, inheritable by name only."""
     descriptor = os.memfd_create("nfq-guard-verdicts", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, SIZE)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
@@ -45,16 +67,17 @@ def create_ring() -> int:
 
 
 def read_only(descriptor: int) -> int:
-    """Return another descriptor of a ring, by which nothing can be written."""
+    """Return another descriptor of the rings, by which nothing can be written."""
     return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Writer:
     """The worker's end. Goes on behind the last whole record of whoever wrote before."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, part: Part = WATCHED) -> None:
         """Map the ring. The descriptor stays the caller's."""
-        self._memory = memoryview(mmap.mmap(descriptor, SIZE))
+        self._memory = memoryview(mmap.mmap(descriptor, SIZE))[part.at : part.end]
+        self._mask = part.slots - 1
         self._words = self._memory.cast("Q")
         self._last = self._words[0]
 
@@ -65,7 +88,7 @@ class Writer:
         """
         memory, words = self._memory, self._words
         number = self._last + 1
-        slot = number & SLOTS - 1
+        slot = number & self._mask
         word = _FIRST_WORD + slot * _SLOT_WORDS
         words[word] = 0
         # What is longer than what is kept, pack cuts off.
@@ -77,12 +100,13 @@ class Writer:
 class Reader:
     """A watcher's end: every record from now on, as far as it keeps up."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, part: Part = WATCHED) -> None:
         """Map the ring, for reading alone. The descriptor stays the caller's. ValueError if it is no ring."""
         if os.fstat(descriptor).st_size != SIZE:
-            raise ValueError(f"a ring has {SIZE} bytes, this has {os.fstat(descriptor).st_size}")
+            raise ValueError(f"the rings have {SIZE} bytes, this has {os.fstat(descriptor).st_size}")
         self._map = mmap.mmap(descriptor, SIZE, prot=mmap.PROT_READ)
-        self._memory = memoryview(self._map)
+        self._memory = memoryview(self._map)[part.at : part.end]
+        self._slots = part.slots
         self._words = self._memory.cast("Q")
         self._at = self._words[0]
         """Number of the last record that was read, or lost."""
@@ -96,7 +120,7 @@ class Reader:
             last = self._words[0]
             if last <= self._at:
                 break
-            oldest = last - SLOTS + 1
+            oldest = last - self._slots + 1
             if self._at + 1 < oldest:
                 self.lost += oldest - self._at - 1
                 self._at = oldest - 1
@@ -115,12 +139,12 @@ class Reader:
 
     @property
     def behind(self) -> int:
-        """Return how many records of the ring have not been read yet: of what a worker says, SLOTS at most."""
-        return max(0, min(self._words[0] - self._at, SLOTS))
+        """Return how many records of the ring have not been read yet: of what a worker says, as many as there is room for at most."""
+        return max(0, min(self._words[0] - self._at, self._slots))
 
     def _copied(self, number: int) -> Record | None:
         """Return a record, None if the writer has come round to its slot."""
-        slot = number & SLOTS - 1
+        slot = number & self._slots - 1
         word = _FIRST_WORD + slot * _SLOT_WORDS
         if self._words[word] != number:
             return None

@@ -15,7 +15,7 @@ from nfq_guard.daemon.counters import Word
 from nfq_guard.daemon.denylog import DenyLog
 from nfq_guard.daemon.legends import Legends
 from nfq_guard.daemon.protocol import Watch
-from nfq_guard.daemon.ring import Reader, read_only
+from nfq_guard.daemon.ring import DENIALS, Reader, read_only
 from nfq_guard.daemon.unwritten import Fallen, Unwritten
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST, Wishes
 from nfq_guard.stream.event import event_of
@@ -62,7 +62,7 @@ class Watching:
         self._counters = pool.reader
         self._readers = {queue: Reader(ring) for queue, ring in pool.rings.items()}
         self._unwritten = Unwritten(self._fallen)
-        self._denials = _Denials(self._readers, self._counters, self.legends) if deny_log else None
+        self._denials = _Denials(pool.rings, self._counters, self.legends) if deny_log else None
 
     @property
     def missed(self) -> int:
@@ -134,11 +134,11 @@ class Watching:
 
 
 class _Denials:
-    """The rings as the deny log reads them."""
+    """The rings that are the deny log's."""
 
-    def __init__(self, readers: Mapping[int, Reader], counters: CountersReader, legends: Legends) -> None:
-        self._readers = readers
-        self._most = max(_LEAST_RECORDS, _RECORDS // len(readers))
+    def __init__(self, rings: Mapping[int, int], counters: CountersReader, legends: Legends) -> None:
+        self._readers = {queue: Reader(descriptor, DENIALS) for queue, descriptor in rings.items()}
+        self._most = max(_LEAST_RECORDS, _RECORDS // len(rings))
         self._counters = counters
         self._legends = legends
         self._log = DenyLog()
@@ -149,7 +149,7 @@ class _Denials:
     def take(self, now: float) -> list[dict[str, object]]:
         """Return the lines of what was denied since, not more than a bounded number of records."""
         # Counted later than written down: whatever is counted by now, and not in a ring, never was or is lost.
-        # What is still to be read may hold as many denials: a flood is told of while it lasts, not when it ends.
+        # What is still to be read is neither: a flood is told of while it lasts, not when it ends.
         denied = self._counters.word(Word.DENIED)
         lines = []
         unread = 0

@@ -26,7 +26,7 @@ from nfq_guard.daemon.logs import Level
 from nfq_guard.daemon.parcel import Unpacking, take_apart
 from nfq_guard.daemon.privileges import CAP_NET_ADMIN, reduce_to
 from nfq_guard.daemon.recorder import Recorder
-from nfq_guard.daemon.ring import Writer
+from nfq_guard.daemon.ring import DENIALS, Writer
 from nfq_guard.daemon.throttle import RuleThrottles, Throttle
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Place
@@ -60,11 +60,11 @@ _FAULT_BURST, _FAULTS_PER_SECOND = 1, 1 / 60
 class Worker:
     """The process's one object."""
 
-    def __init__(self, control: socket.socket, words: memoryview, ring: Writer) -> None:
-        """Serve this controller; count in these words, and write down in this ring."""
+    def __init__(self, control: socket.socket, words: memoryview, rings: int) -> None:
+        """Serve this controller; count in these words, and write down in the rings of this descriptor."""
         self._control: socket.socket | None = control
         self._words = words
-        self._ring = ring
+        self._rings = rings
         self._setup: protocol.WorkerSetup | None = None
         self._made: Verdicts | None = None
         self._unpacking: Unpacking | None = None
@@ -182,7 +182,7 @@ class Worker:
         self._teaches = setup.kernel.learned_verdicts
         self._made = Verdicts(
             self._words,
-            Recorder(self._ring, self._fault),
+            Recorder(Writer(self._rings), Writer(self._rings, DENIALS), self._fault),
             fail_mode=setup.kernel.fail_mode,
             table_size=setup.flow_table_size,
             place=_place,
@@ -295,13 +295,13 @@ def _described(data: bytes) -> dict[str, object]:
 
 
 def main() -> int:
-    """Take over the descriptors that the controller passed: control socket, counters, ring."""
-    control, counters, ring = (int(text) for text in sys.argv[1:4])
+    """Take over the descriptors that the controller passed: control socket, counters, rings."""
+    control, counters, rings = (int(text) for text in sys.argv[1:4])
     # The controller ends us with SIGKILL; what a terminal or a script sends must not hit half a packet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reduce_to(CAP_NET_ADMIN)
     gc.disable()
-    return Worker(socket.socket(fileno=control), map_block(counters), Writer(ring)).run()
+    return Worker(socket.socket(fileno=control), map_block(counters), rings).run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from records import DENIED
 from told import Telling
 
 from nfq_guard.cli.follow import Follower, RefusedError
-from nfq_guard.daemon.ring import SLOTS
+from nfq_guard.daemon.ring import WATCHED
 from nfq_guard.stream.record import DENY
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ def test_the_wish_names_the_verdicts_and_is_renewed_before_it_runs_out(
 
 
 def test_losses_are_counted_over_all_rings_and_lives(telling: Telling, watcher: Watcher) -> None:
-    telling.write(*[DENIED] * (SLOTS + 5))
-    telling.write(*[DENIED] * (SLOTS + 2), queue=4601)
+    telling.write(*[DENIED] * (WATCHED.slots + 5))
+    telling.write(*[DENIED] * (WATCHED.slots + 2), queue=4601)
     while watcher.read():
         pass
     assert watcher.follower.lost == 7
 
     watcher.follower.connect()
-    telling.write(*[DENIED] * (SLOTS + 1))
+    telling.write(*[DENIED] * (WATCHED.slots + 1))
     while watcher.read():
         pass
     assert watcher.follower.lost == 8

@@ -20,7 +20,7 @@ from scapy.utils import RawPcapNgReader
 from told import Telling
 
 from nfq_guard.cli.main import Exit, cli
-from nfq_guard.daemon.ring import SLOTS
+from nfq_guard.daemon.ring import WATCHED
 from nfq_guard.model.decision import Reason
 from nfq_guard.stream.record import ALLOW, DENY, LOG, Record
 
@@ -327,7 +327,7 @@ def test_a_watcher_that_was_stopped_says_how_much_it_lost(guard: Guard) -> None:
     until(lambda: any(request["command"] == "kernel-verdicts" for request in guard.asked), "it watches")
     child.process.send_signal(signal.SIGSTOP)
     guard.end()
-    guard.write(*[DENIED] * (SLOTS + 100))
+    guard.write(*[DENIED] * (WATCHED.slots + 100))
     time.sleep(guard.lease + 0.5)
     guard.unwritten = {"allow": 12, "deny": 3}
     child.process.send_signal(signal.SIGCONT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nfq_guard.daemon.recorder import BURST, PER_SECOND, Recorder, whereabouts
-from nfq_guard.daemon.ring import Reader, Writer, create_ring
+from nfq_guard.daemon.ring import DENIALS, Reader, Writer, create_ring
 from nfq_guard.engine.chain import Logged, Match
 from nfq_guard.engine.engine import Place
 from nfq_guard.engine.flowtable import Outcome
@@ -44,9 +44,9 @@ class Desk:
 
     def __init__(self) -> None:
         self.ring = create_ring()
-        self.reader = Reader(self.ring)
+        self.reader, self.log_reader = Reader(self.ring), Reader(self.ring, DENIALS)
         self.faults: list[str] = []
-        self.recorder = Recorder(Writer(self.ring), self.faults.append)
+        self.recorder = Recorder(Writer(self.ring), Writer(self.ring, DENIALS), self.faults.append)
         self.recorder.generation = 5
 
     def deny(self, outcome: Outcome = DENIED, times: int = 1) -> None:
@@ -56,12 +56,16 @@ class Desk:
     def read(self) -> list[Record]:
         return self.reader.read(1000)
 
+    def logged(self) -> list[Record]:
+        return self.log_reader.read(1000)
+
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     made = Desk()
     yield made
     made.reader.close()
+    made.log_reader.close()
     os.close(made.ring)
 
 
@@ -90,7 +94,8 @@ def test_denials_that_nobody_watches_are_written_down_at_a_bounded_rate(desk: De
     assert abs(len(desk.read()) - PER_SECOND // 2) <= 1
 
     desk.recorder.refill(2000.0)
-    assert len(desk.recorder.spare) == BURST
+    desk.deny(times=3 * BURST)
+    assert len(desk.read()) == BURST
 
 
 def test_a_clock_that_begins_anew_gives_nothing(desk: Desk) -> None:
@@ -102,17 +107,38 @@ def test_a_clock_that_begins_anew_gives_nothing(desk: Desk) -> None:
     assert not desk.recorder.spare
 
 
-def test_every_denial_is_written_down_while_somebody_watches(desk: Desk) -> None:
+def test_every_denial_is_written_down_while_somebody_watches_and_no_more_of_them_for_the_log(
+    desk: Desk,
+) -> None:
     spare = desk.recorder.spare
-    desk.recorder.watch(deny=True, allow=False, log=False)
+    desk.recorder.watch(deny=True, allow=True, log=False)
     desk.deny(times=3 * BURST)
-    assert len(desk.read()) == 3 * BURST
+    assert (len(desk.read()), len(desk.logged())) == (3 * BURST, BURST)
+    assert spare
 
     desk.recorder.watch(deny=False, allow=False, log=False)
+    assert not spare
+    desk.deny(times=3 * BURST)
+    assert (desk.read(), desk.logged()) == ([], [])
+
+    desk.recorder.refill(1.0)
+    assert spare
     desk.deny(times=3 * BURST)
 
-    assert len(desk.read()) == BURST
+    assert [record[1:] for record in desk.read()] == [record[1:] for record in desk.logged()]
     assert desk.recorder.spare is spare
+
+
+def test_the_log_has_denials_alone(desk: Desk) -> None:
+    desk.recorder.watch(deny=True, allow=True, log=True)
+    desk.deny(LOGGED_DENIED)
+    desk.deny(LOGGED)
+    desk.recorder.following(lambda *_: ALLOWED, HERE)(PACKET, 5, len(PACKET))
+    for answer in (DENY, UNJUDGED):
+        desk.recorder.unreadable(UnparsableReason.NOT_IP, answer, HERE, PACKET, 5, len(PACKET))
+
+    assert [record.verdict for record in desk.logged()] == ["deny", "deny"]
+    assert len(desk.read()) == 9
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import RECORDS, parts_of
 
-from nfq_guard.daemon.ring import SIZE, SLOTS, Reader, Writer, create_ring, read_only
+from nfq_guard.daemon.ring import DENIALS, SIZE, WATCHED, Reader, Writer, create_ring, read_only
 from nfq_guard.model.flow import Direction, Stage
 from nfq_guard.stream.record import ALLOW, DENY, Record, length_of, note, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SLOTS = WATCHED.slots
 WHERE = place(Stage.NORMAL, Direction.IN, "eth0", "")
 
 
@@ -89,6 +90,21 @@ def test_of_the_packet_before_in_its_slot_a_record_has_nothing(ring: int) -> Non
     assert reader.read(1)[0].data == b"packet"
 
 
+def test_the_two_rings_of_a_file_have_nothing_to_do_with_each_other(ring: int) -> None:
+    writers = Writer(ring), Writer(ring, DENIALS)
+    readers = Reader(ring), Reader(ring, DENIALS)
+    put(writers[0], *range(SLOTS + 5))
+    put(writers[1], *range(DENIALS.slots + 3))
+
+    for reader, writer, part in zip(readers, writers, (WATCHED, DENIALS), strict=True):
+        put(writer, 77)
+        found = reader.read(2 * SLOTS)
+        assert len(found) == part.slots
+        assert times(found)[-2:] == [found[-2].number - 1, 77]
+        reader.close()
+    assert [reader.lost for reader in readers] == [6, 4]
+
+
 def test_a_reader_starts_at_the_newest(ring: int) -> None:
     writer = Writer(ring)
     put(writer, 1, 2)
@@ -137,7 +153,7 @@ def test_a_record_that_is_being_overwritten_is_lost_not_torn(ring: int) -> None:
     put(writer, *range(SLOTS))
     with mmap.mmap(ring, SIZE) as memory:
         # As the writer leaves the first record's slot while it writes the next one there.
-        start = SIZE - SLOTS * 384 + 384
+        start = WATCHED.end - SLOTS * 384 + 384
         memory[start : start + 8] = bytes(8)
 
         assert times(reader.read(2)) == [1]
@@ -219,6 +235,6 @@ def test_nobody_takes_the_memory_away_from_under_the_others(ring: int) -> None:
 def test_what_is_no_ring_is_refused() -> None:
     descriptor = os.memfd_create("short")
 
-    with pytest.raises(ValueError, match="a ring has"):
+    with pytest.raises(ValueError, match="the rings have"):
         Reader(descriptor)
     os.close(descriptor)

@@ -12,7 +12,7 @@ from nfq_guard.daemon import protocol
 from nfq_guard.daemon.counters import VerdictLabels, Word
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.pool import Pool
-from nfq_guard.daemon.ring import SLOTS, Reader, Writer
+from nfq_guard.daemon.ring import DENIALS, WATCHED, Reader, Writer
 from nfq_guard.daemon.watching import Watching
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST
 from nfq_guard.engine.ruleset import CounterKey, Ruleset
@@ -44,7 +44,10 @@ class Post:
         self.readings = 0
         self.watching = Watching(self.pool, log, self.read_kernel, deny_log=deny_log)
         self.watching.legends.follow(Ruleset("n", counter_keys=(KEY,), generation=3))
-        self.writers = {queue: Writer(ring) for queue, ring in self.pool.rings.items()}
+        self.writers = {
+            queue: {part: Writer(ring, part) for part in (WATCHED, DENIALS)}
+            for queue, ring in self.pool.rings.items()
+        }
 
     def read_kernel(self) -> dict[VerdictLabels, int]:
         self.readings += 1
@@ -56,7 +59,8 @@ class Post:
     def write(self, port: int, verdict: str = DENY, queue: int = 10) -> None:
         data = wire(Packet(4, TCP, 1, 2, 1000, port))
         said = note(3, 0, outcome(verdict, Reason.POLICY, Side.INGRESS))
-        self.writers[queue].write(1, said, HERE, data, 0, len(data))
+        for part in (WATCHED, DENIALS) if verdict == DENY else (WATCHED,):
+            self.writers[queue][part].write(1, said, HERE, data, 0, len(data))
 
     def count(self, denied: int, judged: int = 0) -> None:
         words = self.pool._slots[0].place.words
@@ -226,10 +230,10 @@ def test_a_turn_reads_a_bounded_number_of_records_and_none_is_taken_for_missed(p
 
 
 def test_what_was_overwritten_before_it_was_read_is_missed(post: Post) -> None:
-    for _ in range(SLOTS + 100):
+    for _ in range(DENIALS.slots + 100):
         post.write(23)
-    post.count(SLOTS + 100)
-    for turn in range(SLOTS // 256 + 2):
+    post.count(DENIALS.slots + 100)
+    for turn in range(DENIALS.slots // 256 + 2):
         post.watching.turn(turn / 100)
 
     assert post.watching.missed == 100
@@ -237,20 +241,20 @@ def test_what_was_overwritten_before_it_was_read_is_missed(post: Post) -> None:
 
 def test_what_was_missed_of_a_flood_is_told_while_it_lasts(post: Post) -> None:
     for turn in range(3):
-        for _ in range(1000):
+        for _ in range(300):
             post.write(23)
-        post.count(3 * SLOTS)
+        post.count(20_000)
         post.watching.turn(turn / 10)
 
-    # Somebody watches, so more is written down in each turn than is read: there is no end of it to wait for.
-    assert post.watching.missed > 6 * SLOTS
+    # More is written down in each turn than is read: there is no end of it to wait for.
+    assert post.watching.missed > 50_000
     post.write(24)
     post.count(1)
     for turn in range(20):
         post.watching.turn(1 + turn / 10)
 
-    assert post.watching.missed == 9 * SLOTS - 3000
-    assert int(post.lines()[-1].rpartition("others=")[2]) > 8 * SLOTS
+    assert post.watching.missed == 60_000 - 900
+    assert int(post.lines()[-1].rpartition("others=")[2]) > 50_000
 
 
 def test_without_the_deny_log_nothing_is_logged_and_nothing_missed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from nfq_guard.daemon.counters import UNPARSABLE_WORD, VERDICT_WORD, Word, creat
 from nfq_guard.daemon.parcel import Unpacking
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.process import WorkerProcess
-from nfq_guard.daemon.ring import Reader, Writer, create_ring
+from nfq_guard.daemon.ring import Reader, create_ring
 from nfq_guard.daemon.worker import Worker, _described
 from nfq_guard.engine import Engine, flowtable
 from nfq_guard.engine.axis import Axis
@@ -272,7 +272,7 @@ class Here:
         self.descriptor = create_block()
         self.words = map_block(self.descriptor)
         self.ring = create_ring()
-        self.worker = Worker(theirs, self.words, Writer(self.ring))
+        self.worker = Worker(theirs, self.words, self.ring)
         protocol.send(self.control, SETUP)
         self.worker._turn()
 

@@ -21,7 +21,7 @@ from benchmark.policies import ENDPOINT, GUARDED, NODE, PolicySet, files, polici
 from nfq_guard.compile import compile_ruleset
 from nfq_guard.daemon.counters import create_block, map_block
 from nfq_guard.daemon.recorder import Recorder
-from nfq_guard.daemon.ring import Writer, create_ring
+from nfq_guard.daemon.ring import DENIALS, Writer, create_ring
 from nfq_guard.daemon.verdicts import Verdicts
 from nfq_guard.engine.engine import Engine, Place
 from nfq_guard.engine.flowtable import Outcome
@@ -111,9 +111,10 @@ def _counting(verdicts: Verdicts) -> Callable[[Sequence[bytes]], None]:
 
 
 def _verdicts(compiled: Ruleset) -> Verdicts:
+    ring = create_ring()
     verdicts = Verdicts(
         map_block(create_block()),
-        Recorder(Writer(create_ring()), print),
+        Recorder(Writer(ring), Writer(ring, DENIALS), print),
         fail_mode=FailMode.CLOSED,
         table_size=0,
         place=lambda gate, _inward, _outward: Place(gate, "eth0"),
