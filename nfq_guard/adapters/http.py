@@ -1,4 +1,4 @@
-"""The HTTP side: /metrics, /healthz and /readyz.
+"""The HTTP side: /metrics, /healthz and /readyz, and the web page where there is one.
 
 Owns routing and limits. Must never compute anything about the guard: it asks callables
 that only read, and it runs in threads of the controller, never in a verdict process
@@ -40,12 +40,41 @@ class Health(NamedTuple):
     text: str
 
 
+class Request(NamedTuple):
+    """A GET or HEAD, as far as whoever answers it may want to know."""
+
+    path: str
+    query: str
+    """Behind the question mark, as it was sent."""
+    client: str
+    """Address that it comes from."""
+    server: str
+    """Address that it came to."""
+    host: str
+    """The Host header; empty unless there is exactly one."""
+    origin: str
+    """The Origin header, empty for none."""
+    site: str
+    """Sec-Fetch-Site: whose page made the browser ask; empty for none."""
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Sources(NamedTuple):
     """Where the answers come from. Called in threads; must only read."""
 
     registry: CollectorRegistry | Collector
     healthy: Callable[[], Health]
     ready: Callable[[], Health]
+    page: Callable[[Request], Answer | None] | None = None
+    """Answers what else is asked for; None: there is no such path."""
 
 
 class HttpServer:
@@ -185,29 +214,52 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a GET."""
         self.server.places.asked(self.connection)
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-            self._send(200, encode(self.server.sources.registry), content_type)
+            self._send(Answer(200, content_type, encode(self.server.sources.registry)))
         elif path == "/healthz":
             self._probe(self.server.sources.healthy())
         elif path == "/readyz":
             self._probe(self.server.sources.ready())
         else:
-            self._send(404, b"there are /metrics, /healthz and /readyz\n", _PLAIN)
+            self._send(self._other(path, query) or Answer(404, _PLAIN, self._paths()))
 
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
     def _probe(self, health: Health) -> None:
-        self._send(200 if health.good else 503, health.text.encode() + b"\n", _PLAIN)
+        self._send(Answer(200 if health.good else 503, _PLAIN, health.text.encode() + b"\n"))
 
-    def _send(self, status: int, body: bytes, content_type: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+    def _other(self, path: str, query: str) -> Answer | None:
+        page = self.server.sources.page
+        if page is None:
+            return None
+        hosts = self.headers.get_all("Host", [])
+        return page(
+            Request(
+                path,
+                query,
+                self.client_address[0],
+                self.connection.getsockname()[0],
+                hosts[0].strip() if len(hosts) == 1 else "",
+                self.headers.get("Origin", ""),
+                self.headers.get("Sec-Fetch-Site", ""),
+            )
+        )
+
+    def _paths(self) -> bytes:
+        more = "" if self.server.sources.page is None else ", and / for browsers"
+        return f"there are /metrics, /healthz and /readyz{more}\n".encode()
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
         """Log nothing: probes come every few seconds."""

@@ -151,6 +151,7 @@ class Controller:
         self._loop.on_signal(signal.SIGTERM, self._stop)
         self._loop.on_signal(signal.SIGINT, self._stop)
         self._loop.on_signal(signal.SIGHUP, self._hang_up)
+        self._guard.telemetry.facts = self._facts
         self._guard.open(self._request)
         if not self._keeper.begin(self._facts):
             return EXIT_INVALID
@@ -189,6 +190,7 @@ class Controller:
         telemetry.turned_at = began
         self._refresh()
         self._guard.watching.turn(began)
+        self._guard.live.turn(began)
         due = self._guard.pool.next_start()
         wait = _TURN_SECONDS if due is None else min(_TURN_SECONDS, max(0.0, due - time.monotonic()))
         self._loop.turn(wait)
@@ -266,6 +268,7 @@ class Controller:
         except OSError as error:
             self._log.warning("interfaces not read, trying again", reason=error)
             self._loop.within("host", _RETRY_SECONDS, self._host_settled)
+        self._guard.telemetry.facts = self._facts
         self._keeper.recompile(self._facts)
 
     def _retry_later(self) -> None:

@@ -8,6 +8,7 @@ of files or interfaces means: that is the controller's.
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,14 +17,18 @@ from prometheus_client import CollectorRegistry
 from nfq_guard.adapters import conntrack, procfs
 from nfq_guard.adapters.command import KernelError
 from nfq_guard.adapters.control import ControlInUseError, ControlServer
+from nfq_guard.adapters.host import node_name
 from nfq_guard.adapters.http import HttpServer, Sources
 from nfq_guard.adapters.nft import Table, probe_queue_target
 from nfq_guard.adapters.tablewatch import TableWatch
-from nfq_guard.daemon import protocol
+from nfq_guard.daemon import protocol, visitors
 from nfq_guard.daemon.counters import VerdictLabels
 from nfq_guard.daemon.enforcer import Enforcer, NotEnforcedError
+from nfq_guard.daemon.explaining import Explaining, explain_command, explain_environment
+from nfq_guard.daemon.live import Live
 from nfq_guard.daemon.loop import Loop
 from nfq_guard.daemon.metrics import GuardCollector
+from nfq_guard.daemon.page import Page, Sight
 from nfq_guard.daemon.policy import Compiler
 from nfq_guard.daemon.pool import Pool
 from nfq_guard.daemon.process import is_worker, stop_orphan
@@ -34,6 +39,7 @@ from nfq_guard.daemon.taught import TaughtCounts
 from nfq_guard.daemon.teacher import Seconds, Teacher
 from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.daemon.throttle import Throttle
+from nfq_guard.daemon.totals import Totals
 from nfq_guard.daemon.values import parse_listen
 from nfq_guard.daemon.watching import Watching
 from nfq_guard.engine.ruleset import Options
@@ -118,6 +124,8 @@ class Guard:
         self.watching = Watching(
             self.pool, log, lambda: self.telemetry.read_kernel().verdicts, deny_log=settings.deny_log
         )
+        self.live = Live(self.pool.rings, self.watching.legends, self.watching.renew)
+        self._explaining: Explaining | None = None
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
         self._mask = self.state.load_mask() if self.state is not None else 0
@@ -177,7 +185,7 @@ class Guard:
             if listen is not None:
                 registry = CollectorRegistry()
                 registry.register(GuardCollector(self.telemetry))
-                sources = Sources(registry, self.telemetry.healthy, self.telemetry.ready)
+                sources = Sources(registry, self.telemetry.healthy, self.telemetry.ready, self._page())
                 self._http = HttpServer(listen.host, listen.port, sources)
         except OSError as error:
             self._cannot_have(f"metrics address {self.settings.metrics}: {error}")
@@ -186,6 +194,19 @@ class Guard:
         except (ControlInUseError, OSError) as error:
             self._cannot_have(f"control socket {self.settings.control}: {error}")
         self.pool.launch()
+
+    def _page(self) -> Page | None:
+        """Return what answers a browser, None where nobody may see it."""
+        if self.settings.page == visitors.OFF:
+            return None
+        node = node_name(self.settings.node)
+        legends = self.watching.legends
+        self._explaining = Explaining(
+            lambda: explain_command(self.settings, node), explain_environment(), lambda: legends.changes
+        )
+        sight = Sight(self.telemetry, self.live, Totals(self.telemetry), self._explaining)
+        names = frozenset({"localhost", socket.gethostname().lower(), node.lower()})
+        return Page(sight, self.settings.page, names)
 
     def _cannot_have(self, why: str) -> NoReturn:
         """Refuse for what somebody else has; if that is another guard here, that is the reason."""
@@ -316,6 +337,8 @@ class Guard:
         self.pool.dismiss()
         if self._control is not None:
             self._control.close()
+        if self._explaining is not None:
+            self._explaining.close()
         if self._http is not None:
             self._http.close()
         self.table_watch.close()

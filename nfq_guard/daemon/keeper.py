@@ -170,6 +170,7 @@ class Keeper:
     def _in_force(self, candidate: Candidate) -> None:
         guard = self._guard
         guard.telemetry.ruleset = guard.enforcer.ruleset
+        guard.telemetry.sources = candidate.loaded.sources
         before, self._loaded = self._loaded, candidate.loaded
         if candidate.loaded is not before:
             report(self._log, (each for each in candidate.warnings if each.code != GOVERNS_NOTHING))

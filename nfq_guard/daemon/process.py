@@ -32,8 +32,8 @@ _START_TIME_FIELD = 22
 """Of /proc/PID/stat (proc_pid_stat(5)), 1-based."""
 
 
-def _environment() -> dict[str, str]:
-    """Return what a worker inherits: it finds this very package, and not the service manager."""
+def child_environment() -> dict[str, str]:
+    """Return what a child inherits: it finds this very package, and not the service manager."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFY_")}
     home = os.path.dirname(os.path.dirname(nfq_guard.__file__))  # noqa: PTH120 - text in, text out
     if home not in site.getsitepackages():
@@ -66,7 +66,7 @@ class WorkerProcess:
                 pass_fds=(theirs.fileno(), counters, ring),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         self._pidfd = os.pidfd_open(self._process.pid)
         self.generation = 0

@@ -132,6 +132,12 @@ class Reader:
                 found.append(record)
         return found
 
+    def skip(self, kept: int) -> int:
+        """Leave out all but so many of the newest records; return how many those are."""
+        over = max(0, self._words[0] - kept - self._at)
+        self._at += over
+        return over
+
     @property
     def written(self) -> int:
         """Return how many records were ever written, as the worker says."""

@@ -43,6 +43,7 @@ class Settings:
     learned_allow_seconds: int = 60
     learned_deny_seconds: int = 10
     metrics: str = "127.0.0.1:9091"
+    page: str = "loopback"
     control: str = "/run/nfq-guard/control.sock"
     state: str = "/var/lib/nfq-guard"
     keep_rules: bool = False
@@ -113,6 +114,12 @@ KEYS: tuple[Key, ...] = (
         values.listen,
         "Where /metrics, /healthz and /readyz are served; 'off': nowhere.",
         "HOST:PORT",
+    ),
+    Key(
+        "page",
+        values.choice("loopback", "everywhere", "off"),
+        "Who may see the web page beside /metrics.",
+        "WHO",
     ),
     Key("control", values.text, "Unix socket of `nfq-guard status` and `watch`.", "SOCKET"),
     Key("state", values.text, "Folder of the last good policy and the record of workers.", "DIR"),

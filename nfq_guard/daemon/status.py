@@ -57,22 +57,22 @@ def status(telemetry: Telemetry, settings: Settings, pids: Mapping[int, int]) ->
 
 def _chains(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield each endpoint's chains with their rules in the order in which they are evaluated."""
-    for whose, endpoint in _compiled(ruleset):
+    for whose, endpoint in compiled_endpoints(ruleset):
         for (stage, side), chain in endpoint.chains.items():
-            rules = list(_rules(chain, ruleset, telemetry))
+            rules = list(rules_of(chain, ruleset, telemetry))
             yield whose | {"stage": str(stage), "direction": str(side), "rules": rules}
 
 
 def _staged(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
     """Yield the same of staged policies alone, with how they would have judged beside what was enforced."""
     count = telemetry.slots.count
-    for whose, endpoint in _compiled(ruleset):
+    for whose, endpoint in compiled_endpoints(ruleset):
         for (stage, side), pending in endpoint.pending.items():
             keys = [ruleset.counted[index] for index in pending.outcomes.values()]
             yield whose | {
                 "stage": str(stage),
                 "direction": str(side),
-                "rules": list(_rules(pending.chain, ruleset, telemetry)),
+                "rules": list(rules_of(pending.chain, ruleset, telemetry)),
                 "verdicts": [
                     {"enforced": key.enforced, "staged": key.staged, "packets": count(key)}
                     for key in keys
@@ -81,7 +81,7 @@ def _staged(ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
             }
 
 
-def _compiled(ruleset: Ruleset) -> Iterator[tuple[dict[str, Any], GuardedEndpoint]]:
+def compiled_endpoints(ruleset: Ruleset) -> Iterator[tuple[dict[str, Any], GuardedEndpoint]]:
     """Yield each endpoint that has chains, and what tells it from others: host endpoints first."""
     hosts = {endpoint.name: endpoint for endpoint in ruleset.by_interface.values()}
     if ruleset.wildcard is not None:
@@ -102,7 +102,8 @@ def _whose(kind: str, endpoint: GuardedEndpoint, interface: str = "") -> dict[st
     }
 
 
-def _rules(chain: Chain, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+def rules_of(chain: Chain, ruleset: Ruleset, telemetry: Telemetry) -> Iterator[dict[str, Any]]:
+    """Yield the rules of a chain that are counted, in order, each with its place and count."""
     previous = -1
     for line in chain.rules:
         # A rule may take several lines of the chain; they share its counter.

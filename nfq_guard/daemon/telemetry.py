@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from nfq_guard.adapters.http import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nfq_guard.daemon.counters import Reader
     from nfq_guard.daemon.readings import KernelReadings
     from nfq_guard.daemon.slots import SlotTable
     from nfq_guard.engine.ruleset import Ruleset
+    from nfq_guard.model.host import HostFacts
+    from nfq_guard.resources.source import Source
 
 _STUCK_SECONDS = 10.0
 """A controller whose loop has not turned for so long is not healthy."""
@@ -38,6 +40,10 @@ class Telemetry:
     """Decisions that the kernel was taught, and that it did not take."""
     ruleset: Ruleset | None = None
     """In force."""
+    sources: Sequence[Source] = ()
+    """The files in force."""
+    facts: HostFacts | None = None
+    """The host, as last looked at."""
     trouble: str = "starting"
     """Why the guard does not fully enforce; empty when it does."""
     loaded_at: float = 0.0

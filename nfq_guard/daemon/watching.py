@@ -76,6 +76,13 @@ class Watching:
             for fields in self._denials.take(now):
                 self._log.info("denied", **fields)
 
+    def renew(self, who: str, watch: Watch, now: float) -> bool:
+        """Keep a watcher's wish for a lease; return whether there is room for it."""
+        if not self._wishes.renew(who, watch, now):
+            return False
+        self._tell(now)
+        return True
+
     def answer(self, request: Answer, now: float) -> Answer | Passing | None:
         """Return the answer to a request, None if it is not for us."""
         command = request.get("command")
@@ -93,9 +100,8 @@ class Watching:
             return {"error": f"a watcher's id is a text of 1 to {_LONGEST_NAME} characters"}
         if not isinstance(verdicts, list) or not all(verdict in WISHED for verdict in verdicts):
             return {"error": f"verdicts is a list of {', '.join(map(repr, WISHED))}"}
-        if not self._wishes.renew(who, Watch(**{one: one in verdicts for one in WISHED}), now):
+        if not self.renew(who, Watch(**{one: one in verdicts for one in WISHED}), now):
             return {"error": f"there are {MOST} watchers already"}
-        self._tell(now)
         answer: Answer = {
             "queues": list(self._pool.rings),
             "lease_seconds": LEASE_SECONDS,

@@ -10,7 +10,15 @@ from netns import Namespace, until
 from prometheus_client import CollectorRegistry, Gauge
 
 import nfq_guard.adapters.http
-from nfq_guard.adapters.http import MOST_REQUESTS, REQUEST_SECONDS, Health, HttpServer, Sources
+from nfq_guard.adapters.http import (
+    MOST_REQUESTS,
+    REQUEST_SECONDS,
+    Answer,
+    Health,
+    HttpServer,
+    Request,
+    Sources,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,3 +193,58 @@ def test_an_address_in_use_is_an_error(site: Site) -> None:
 
     with pytest.raises(OSError, match="in use"):
         HttpServer("127.0.0.1", site.server.address[1], sources)
+
+
+class Paged(Site):
+    """A server with a page that says what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Request] = []
+        registry, fine = CollectorRegistry(), Health(good=True, text="ok")
+        self.server.close()
+        sources = Sources(registry, lambda: fine, lambda: fine, self.page)
+        self.server = HttpServer("127.0.0.1", 0, sources)
+
+    def page(self, request: Request) -> Answer | None:
+        self.asked.append(request)
+        return None if request.path == "/nothing" else Answer(201, "text/x", b"body", (("X-Ours", "yes"),))
+
+
+@pytest.fixture
+def paged() -> Iterator[Paged]:
+    made = Paged()
+    yield made
+    made.server.close()
+
+
+def test_a_page_is_told_who_asks_for_what_and_from_where(paged: Paged) -> None:
+    headers = {"Host": "x:1", "Origin": "http://y", "Sec-Fetch-Site": "cross-site"}
+
+    assert paged.get("/a?b=c?d", **headers) == (201, "body", "text/x")
+    assert paged.asked == [Request("/a", "b=c?d", "127.0.0.1", "127.0.0.1", "x:1", "http://y", "cross-site")]
+
+
+def test_two_hosts_are_none(paged: Paged) -> None:
+    with socket.create_connection(paged.server.address, timeout=5) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        head = sock.recv(65536)
+
+    assert b"X-Ours: yes" in head
+    assert paged.asked[0].host == ""
+
+
+def test_a_page_is_asked_for_nothing_that_is_metrics_and_may_know_no_path(paged: Paged) -> None:
+    assert paged.get("/metrics")[0] == paged.get("/healthz")[0] == 200
+    assert paged.asked == []
+    assert paged.get("/nothing")[:2] == (
+        404,
+        "there are /metrics, /healthz and /readyz, and / for browsers\n",
+    )
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_a_page_is_only_ever_read(paged: Paged, method: str) -> None:
+    assert paged.get("/", method)[0] == 501
+    assert paged.asked == []
+    assert paged.get("/", "HEAD")[:2] == (201, "")

@@ -238,3 +238,13 @@ def test_what_is_no_ring_is_refused() -> None:
     with pytest.raises(ValueError, match="the rings have"):
         Reader(descriptor)
     os.close(descriptor)
+
+
+def test_a_reader_may_leave_out_all_but_the_newest(ring: int) -> None:
+    reader = Reader(ring)
+    put(Writer(ring), *range(1, 11))
+
+    assert reader.skip(3) == 7
+    assert reader.skip(3) == 0
+    assert times(reader.read(10)) == [8, 9, 10]
+    assert (reader.skip(3), reader.lost) == (0, 0)

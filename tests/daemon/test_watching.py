@@ -266,3 +266,15 @@ def test_without_the_deny_log_nothing_is_logged_and_nothing_missed(tmp_path: Pat
 
     assert (post.lines(), post.watching.missed) == ([], 0)
     os.close(post.descriptor)
+
+
+def test_a_watcher_of_our_own_is_heeded_like_any_other(post: Post) -> None:
+    assert post.watching.renew("page", protocol.Watch(deny=True, allow=False, log=True), 0.0)
+    assert post.wished == (True, False, True)
+
+    post.watching.turn(LEASE_SECONDS)
+    assert post.wished == (False, False, False)
+
+    for number in range(MOST):
+        post.ask(command="watch", id=str(number), verdicts=["allow"], now=5.0)
+    assert not post.watching.renew("page", protocol.Watch(deny=True, allow=False, log=True), 5.0)

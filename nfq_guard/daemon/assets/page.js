@@ -1,0 +1,223 @@
+// The web page: shows what /api/ tells, and changes nothing. This part is the live view.
+//
+// Every list is bounded, so that the page may stay open for as long as it likes.
+
+import { explain } from "/explanation.js";
+import { governing, onLoss, showMap } from "/policymap.js";
+import { ask, byId, make, number, show, worded } from "/shared.js";
+
+const MOST_KEPT = 2000, MOST_ROWS = 300, MOST_DENIED = 5000, MOST_TOP = 5, POINTS = 120;
+const POLL = 1000, FIRST = 300, FIRST_POLLS = 6, MAP = 2000;
+
+// -- how the guard fares ------------------------------------------------------
+
+const seen = { guard: "", last: 0, skipped: 0, entries: [], denied: [], totals: null, rates: [], gone: "" };
+let turn = 0, paused = false, generation = null, polls = 0;
+
+function showState(state) {
+  byId("node").textContent = state.node;
+  byId("state").textContent = state.ready ? state.detail : `not ready: ${state.detail}`;
+  byId("state").className = state.ready ? "" : "bad";
+  const lines = state.load_errors.map((error) => make("li", null, `refused: ${error}`));
+  if (state.more_errors) lines.push(make("li", null, `and ${number(state.more_errors)} more`));
+  byId("errors").replaceChildren(...lines);
+  byId("errors").hidden = !lines.length;
+  if (state.generation !== generation) {
+    generation = state.generation;
+    showMap();
+  }
+}
+
+function showTotals(totals) {
+  const before = seen.totals;
+  if (!totals || (before && totals.at === before.at)) return;
+  seen.totals = totals;
+  for (const verdict of ["deny", "allow"]) byId(`${verdict}-total`).textContent = `${number(totals.verdicts[verdict] ?? 0)} in all`;
+  byId("depth").textContent = number(totals.queue_depth);
+  byId("dropped").textContent = `${number(totals.queue_dropped)} found them full`;
+  showKernel(totals.kernel);
+  if (!before || totals.at < before.at) return;
+  const seconds = totals.at - before.at;
+  const rate = (verdict) => Math.max(0, ((totals.verdicts[verdict] ?? 0) - (before.verdicts[verdict] ?? 0)) / seconds);
+  seen.rates.push({ allow: rate("allow"), deny: rate("deny") });
+  if (seen.rates.length > POINTS) seen.rates.shift();
+  showRates();
+}
+
+function showRates() {
+  const last = seen.rates.at(-1);
+  const peak = Math.max(1, ...seen.rates.flatMap((rate) => [rate.allow, rate.deny]));
+  const shown = (rate) => (rate < 10 ? rate.toFixed(1) : number(Math.round(rate)));
+  const lines = ["allow", "deny"].map((verdict) => {
+    byId(`${verdict}-rate`).textContent = shown(last[verdict]);
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+    const at = (rate, index) => `${240 - (seen.rates.length - 1 - index) * (240 / (POINTS - 1))},${46 - (rate[verdict] / peak) * 44}`;
+    line.setAttribute("points", seen.rates.map(at).join(" "));
+    line.setAttribute("class", verdict);
+    return line;
+  });
+  byId("spark").replaceChildren(...lines);
+  byId("spark-said").textContent = `denied (solid), allowed (dashed), the last two minutes; peak ${shown(peak)} /s`;
+}
+
+function showKernel(rows) {
+  const made = rows.map((row) => make("tr", null, make("td", null, row.reason), make("td", { class: worded(row.verdict) }, row.verdict),
+    make("td", null, `${row.direction}, ${row.stage}`), make("td", { class: "number" }, number(row.packets))));
+  byId("kernel").tBodies[0].replaceChildren(...made);
+}
+
+// -- verdicts -----------------------------------------------------------------
+
+function end(address, port) {
+  if (port === null) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function packetOf(event) {
+  if (event.src === null) return `${number(event.length)} bytes, unparsable`;
+  const type = event.icmp_type === null ? "" : ` type ${event.icmp_type} code ${event.icmp_code}`;
+  return `${event.protocol} ${end(event.src, event.sport)} > ${end(event.dst, event.dport)}${type}`;
+}
+
+function entryOf({ event, decided }) {
+  const way = [event.direction, [event.in_interface, event.out_interface].filter(Boolean).join(" > ")].join(" ");
+  const cells = { time: event.time.slice(11, 23), reason: event.reason ?? "", way, packet: packetOf(event), decided };
+  return { event, cells, text: [event.verdict, ...Object.values(cells)].join(" ").toLowerCase(), row: null };
+}
+
+function rowOf(entry) {
+  const { event, cells } = entry;
+  entry.row = make("tr", null, make("td", { class: "time" }, cells.time),
+    make("td", null, make("button", { type: "button", class: worded(event.verdict), "aria-haspopup": "dialog", title: "why?" }, event.verdict), ` ${cells.reason}`),
+    make("td", null, cells.way), make("td", { class: "packet" }, cells.packet), make("td", null, cells.decided));
+  entry.row.addEventListener("click", () => explain(entry));
+  return entry.row;
+}
+
+const byFilter = () => byId("mode").value === "filter";
+const needle = () => (byFilter() ? "" : byId("filter").value.trim().toLowerCase());
+const isShown = (entry) => entry.text.includes(needle());
+
+function add(told) {
+  const fresh = told.map(entryOf);
+  seen.entries.push(...fresh);
+  seen.entries.splice(0, Math.max(0, seen.entries.length - MOST_KEPT));
+  seen.denied.push(...fresh.filter((entry) => entry.event.verdict === "deny").map((entry) => entry.event));
+  seen.denied.splice(0, Math.max(0, seen.denied.length - MOST_DENIED));
+  const body = byId("verdicts").tBodies[0];
+  body.prepend(...fresh.filter(isShown).reverse().slice(0, MOST_ROWS).map(rowOf));
+  while (body.rows.length > MOST_ROWS) body.rows[body.rows.length - 1].remove();
+  if (fresh.length) showTops();
+}
+
+function showAll() {
+  byId("verdicts").tBodies[0].replaceChildren(...seen.entries.filter(isShown).slice(-MOST_ROWS).reverse().map(rowOf));
+  say();
+}
+
+function say(hint) {
+  const rows = byId("verdicts").tBodies[0].rows.length;
+  const parts = [`${number(rows)} shown`];
+  if (seen.skipped) parts.push(`${number(seen.skipped)} skipped: too many to show`);
+  if (!seen.entries.length) parts.push(byId("allowed").checked ? "nothing yet" : "no denial yet");
+  if (paused) parts.push("paused");
+  if (hint) parts.push(hint);
+  byId("told").textContent = parts.join("; ");
+}
+
+function showTops() {
+  const tops = {
+    "source addresses": (event) => event.src,
+    "destination ports": (event) => (event.dport === null ? null : `${event.protocol} ${event.dport}`),
+    endpoints: (event) => {
+      const name = (event.side === "egress" ? event.out_interface : event.in_interface) ?? event.in_interface ?? event.out_interface;
+      return name === null ? null : `${name} ${governing(name)}`.trim();
+    },
+  };
+  const made = Object.entries(tops).map(([title, of]) => {
+    const counts = new Map();
+    for (const key of seen.denied.map(of)) if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
+    const first = [...counts].sort((one, other) => other[1] - one[1]).slice(0, MOST_TOP);
+    return make("section", null, make("h3", null, `denied most: ${title}, of ${number(seen.denied.length)} denials seen here`),
+      make("ol", null, ...first.map(([key, count]) => make("li", null, make("span", null, key), make("span", null, number(count))))));
+  });
+  byId("tops").replaceChildren(...made);
+}
+
+function forget() {
+  turn += 1;
+  polls = 0;
+  Object.assign(seen, { last: 0, skipped: 0, entries: [], denied: [] });
+  showTops();
+  showAll();
+}
+
+function take(answer) {
+  if (seen.gone) show(byId("wrong"), "");
+  seen.gone = "";
+  if (answer.guard !== seen.guard) Object.assign(seen, { guard: answer.guard, last: 0, totals: null });
+  showState(answer.state);
+  showTotals(answer.totals);
+  show(byId("wrong"), answer.wrong);
+  if (!answer.wrong && !paused) {
+    seen.last = answer.last;
+    seen.skipped += answer.skipped;
+    add(answer.events);
+  }
+  say(answer.hint);
+}
+
+function lose(error) {
+  seen.gone ||= new Date().toLocaleTimeString();
+  byId("state").textContent = `the guard does not answer since ${seen.gone} (${error.message}); trying again`;
+  byId("state").className = "bad";
+}
+
+async function poll() {
+  if (!document.hidden) {
+    const mine = turn;
+    const wish = { guard: seen.guard, after: seen.last, allowed: byId("allowed").checked ? 1 : 0, filter: byFilter() ? byId("filter").value : "" };
+    if (paused) wish.most = 0;
+    try {
+      const answer = await ask("/api/live", wish);
+      if (mine === turn) take(answer);
+    } catch (error) {
+      lose(error);
+    }
+  }
+  polls += 1;
+  setTimeout(poll, seen.last || polls > FIRST_POLLS ? POLL : FIRST);
+}
+
+// -- what people do -------------------------------------------------------------
+
+function choose(view) {
+  for (const name of ["live", "map"]) {
+    byId(name).hidden = name !== view;
+    byId(`tab-${name}`).setAttribute("aria-selected", String(name === view));
+  }
+  if (view === "map") showMap();
+}
+
+for (const view of ["live", "map"]) byId(`tab-${view}`).addEventListener("click", () => choose(view));
+byId("search").addEventListener("submit", (event) => event.preventDefault());
+byId("filter").addEventListener("input", () => (byFilter() ? forget() : showAll()));
+byId("mode").addEventListener("change", forget);
+byId("allowed").addEventListener("change", forget);
+byId("clear").addEventListener("click", () => { Object.assign(seen, { skipped: 0, entries: [], denied: [] }); showTops(); showAll(); });
+byId("pause").addEventListener("click", () => {
+  paused = !paused;
+  byId("pause").setAttribute("aria-pressed", String(paused));
+  byId("pause").textContent = paused ? "Go on" : "Pause";
+  say();
+});
+
+async function followMap() {
+  if (!byId("map").hidden && !document.hidden) await showMap();
+  setTimeout(followMap, MAP);
+}
+
+onLoss(lose);
+showTops();
+poll();
+followMap();
