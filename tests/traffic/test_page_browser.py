@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import browser
@@ -151,6 +153,33 @@ def test_a_pause_holds_still_and_goes_on(site: Site, tab: Browser) -> None:
     clean(tab)
 
 
+def test_a_flood_leaves_a_bounded_page_that_says_what_it_skipped(site: Site, tab: Browser) -> None:
+    target = (site.guarded.v4, CLOSED)
+    with site.peer.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+
+        def flood() -> bool:
+            for _ in range(1000):
+                with contextlib.suppress(OSError):
+                    sock.sendto(b"?", target)
+            return "skipped: too many to show" in tab.text("#told")
+
+        until(flood, "some are skipped", 30)
+
+    assert tab.run("document.querySelectorAll('#verdicts tbody tr').length") == 300
+    clean(tab)
+
+
+def test_another_site_is_refused_whatever_it_makes_the_browser_ask(site: Site, tab: Browser) -> None:
+    # Another site than 127.0.0.1, and a page that forbids its scripts nothing.
+    tab.open(PAGE.replace("127.0.0.1", "localhost") + "healthz")
+
+    tab.run(f"fetch('{PAGE}api/live', {{mode: 'no-cors'}}).catch(() => 0).then(() => 0)")
+
+    assert tab.requested()[-1] == f"{PAGE}api/live"
+    # Kept from whoever asked, too (Cross-Origin-Resource-Policy): only this much of the answer is told.
+    assert tab.noted("Network.responseReceivedExtraInfo")[-1]["statusCode"] == 403
+
+
 def test_the_map_shows_rules_and_counts_that_rise(site: Site, tab: Browser) -> None:
     def count() -> int:
         return int(tab.text("#endpoints tr.rule td.number").split()[0] or 0)
@@ -198,9 +227,24 @@ def test_it_fits_the_screen_and_can_be_read_by_day_and_night(
     site.allowed()
     tab.wait("document.querySelector('#spark polyline').points.length > 4", 20)
 
-    assert tab.run("document.documentElement.scrollWidth") <= width
-    assert tab.run(LEAST_CONTRAST) >= 4.5
+    fits(tab, width)
+    tab.run(f"{row_of(SHUT)}.querySelector('button').click()")
+    tab.wait("document.querySelectorAll('#explanation h3').length > 1", 60)
+    fits(tab, width)
+    tab.press("Escape")
+    tab.click("#tab-map")
+    tab.click("#endpoints > details > summary")
+    tab.click("#endpoints details details summary")
+    tab.wait("!!document.querySelector('#endpoints tr.rule')")
+    fits(tab, width)
     clean(tab)
+
+
+def fits(tab: Browser, width: int) -> None:
+    """Hold that nothing sticks out to the side, and that every word can be read."""
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert tab.run("document.querySelector('#why').scrollWidth") <= width
+    assert tab.run(LEAST_CONTRAST) >= 4.5
 
 
 LEAST_CONTRAST = """
