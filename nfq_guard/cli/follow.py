@@ -51,6 +51,10 @@ class RefusedError(Exception):
     """The guard answers, but not with verdicts: it is of another version, or has too many watchers."""
 
 
+def _counted_of(verdicts: Sequence[str]) -> list[str]:
+    return [verdict for verdict in verdicts if verdict in _COUNTED]
+
+
 class _Asked(NamedTuple):
     legend: Legend | None
     at: float
@@ -70,7 +74,7 @@ class Follower:
         self._say = say
         self.gaps = Gaps()
         """When the guard's workers wrote nothing down for us."""
-        self._counted = [verdict for verdict in verdicts if verdict in _COUNTED]
+        self._counted = _counted_of(verdicts)
         self._unwritten: int | None = None
         """Verdicts that nobody wished to be written down, as last heard; None: they are not counted."""
         self._conversation: Conversation | None = None
@@ -84,6 +88,8 @@ class Follower:
         self._changes: object = None
         """Of the guard's legends, when last heard: the numbers of generations come round again."""
         self._legends: dict[int, _Asked] = {}
+        self.moves = 0
+        """How often the guard has taken in other rules, or came back with whatever it has."""
         self._unknown: deque[float] = deque(maxlen=_UNKNOWN)
         """When the guard was last asked about generations that it does not know."""
         self._counts = Counts()
@@ -92,6 +98,19 @@ class Follower:
     def lost(self) -> int:
         """Return how many records were overwritten before they were read."""
         return self._lost_before + sum(reader.lost for _, reader in self._readers)
+
+    @property
+    def connected(self) -> bool:
+        """Return whether a guard answered when it was last asked."""
+        return self._conversation is not None
+
+    def want(self, verdicts: Sequence[str]) -> None:
+        """Have workers record these from now on."""
+        self._wish["verdicts"] = list(verdicts)
+        # What was left out so far was not wished for.
+        self._counted, self._unwritten = _counted_of(verdicts), None
+        if self._conversation is not None:
+            self._renew(time.monotonic())
 
     # -- the connection ---------------------------------------------------
 
@@ -110,6 +129,7 @@ class Follower:
         self._legends.clear()
         self._counts = Counts()
         self._renewed = time.monotonic()
+        self.moves += 1
 
     def _open(self, conversation: Conversation) -> list[tuple[int, Reader]]:
         answer, descriptors = conversation.ask({**self._wish, "open": True})
@@ -137,6 +157,7 @@ class Follower:
         if answer.get("changes") != self._changes:
             self._changes = answer.get("changes")
             self._legends.clear()
+            self.moves += 1
         return queues
 
     def _left_out(self, answer: dict[str, Any]) -> int | None:
@@ -216,9 +237,17 @@ class Follower:
 
     # -- verdicts ---------------------------------------------------------
 
-    def read(self) -> list[Event]:
-        """Return what has come since, oldest first; empty if there is nothing."""
-        found = [(record, queue) for queue, reader in self._readers for record in reader.read(_BATCH)]
+    def skip(self, keep: int) -> int:
+        """Leave aside what has come since but for the latest, so many at most; return how many those were."""
+        return sum(reader.skip(self._share(keep)) for _, reader in self._readers)
+
+    def _share(self, most: int) -> int:
+        return max(1, most // max(1, len(self._readers)))
+
+    def read(self, most: int | None = None) -> list[Event]:
+        """Return what has come since, oldest first; empty if there is nothing. `most`: of all rings together."""
+        batch = _BATCH if most is None else self._share(most)
+        found = [(record, queue) for queue, reader in self._readers for record in reader.read(batch)]
         if len(self._readers) > 1:
             found.sort(key=lambda pair: pair[0].time_ns)
         return [event_of(record, queue, self._legend(record.generation)) for record, queue in found]

@@ -291,3 +291,55 @@ def test_no_descriptor_is_left_open(telling: Telling) -> None:
     watcher.follower.close()
 
     until(lambda: open_descriptors() <= before, "all are closed")
+
+
+def test_it_tells_when_the_guard_has_taken_in_other_rules_or_came_back(
+    telling: Telling, watcher: Watcher
+) -> None:
+    first = watcher.follower.moves
+    telling.changes += 1
+
+    def moved() -> bool:
+        watcher.follower.keep()
+        return watcher.follower.moves > first
+
+    until(moved, "other rules")
+    second = watcher.follower.moves
+    telling.go()
+    watcher.keep_until_said("the guard is gone")
+    telling.come()
+    watcher.keep_until_said("the guard is back")
+
+    assert watcher.follower.moves > second
+
+
+def test_what_is_too_much_is_left_aside_and_counted(telling: Telling, watcher: Watcher) -> None:
+    telling.write(*[DENIED] * 50)
+    telling.write(*[DENIED] * 50, queue=4601)
+
+    assert watcher.follower.skip(20) == 80
+    assert watcher.follower.skip(20) == 0
+    assert len(watcher.follower.read(8)) == 8
+    assert len(watcher.read()) == 12
+    assert watcher.follower.lost == 0
+
+
+def test_other_verdicts_may_be_wanted_later(telling: Telling, watcher: Watcher) -> None:
+    watcher.follower.want([DENY, "allow"])
+
+    assert telling.wishes()[-1]["verdicts"] == [DENY, "allow"]
+    assert len({wish["id"] for wish in telling.wishes()}) == 1
+
+
+def test_it_knows_whether_the_guard_answered(telling: Telling, watcher: Watcher) -> None:
+    answered = [watcher.follower.connected]
+    telling.go()
+    watcher.keep_until_said("the guard is gone")
+    answered.append(watcher.follower.connected)
+    watcher.follower.want(["allow"])
+    telling.come()
+    watcher.keep_until_said("the guard is back")
+    answered.append(watcher.follower.connected)
+
+    assert answered == [True, False, True]
+    assert telling.wishes()[-1]["verdicts"] == ["allow"]
