@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from nfq_guard.adapters.captures import CaptureError, read_packet
-from nfq_guard.cli.explained import object_of, packet_text, survey_text, text_of
+from nfq_guard.cli.explaining import Explaining, Source
 from nfq_guard.cli.flows import parse_observed
 from nfq_guard.cli.lines import read_lines, write_line, write_text
 from nfq_guard.cli.main import CommandFailedError, Exit
-from nfq_guard.cli.options import (
-    Format,
-    compile_inventory,
-    facts_option,
-    format_option,
-    load_inventory,
-    rules_option,
-)
+from nfq_guard.cli.options import Format, facts_option, format_option, rules_option
 from nfq_guard.cli.questions import Question, captured_question, parse_question
-from nfq_guard.cli.sentences import Sentences
+from nfq_guard.cli.recorded import Recorded
 from nfq_guard.cli.settings import resolve_settings, settings_options
-from nfq_guard.explain import Explainer
-from nfq_guard.explain.survey import TooOpenError, survey
-from nfq_guard.model.decision import Verdict
 from nfq_guard.model.printable import printable
 from nfq_guard.packet import Unparsable, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from nfq_guard.engine.ruleset import Ruleset
-    from nfq_guard.explain.survey import Survey
 
 
 @click.command(
@@ -106,11 +92,10 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
             "give one flow in words, or --flows; with --pcap, direction and interfaces in words"
         )
     settings = resolve_settings(config, flags).settings
-    inventory = load_inventory(rules or settings.rules)
-    ruleset = compile_inventory(inventory, facts, settings).ruleset
-    explaining = _Explaining(ruleset, Explainer(inventory, ruleset), Sentences(inventory, ruleset))
+    explaining = Explaining(Source(rules or settings.rules, facts, settings))
+    explaining.load()
     good = True
-    for line, asked in _questions(flows, question, (pcap, number)):
+    for line, asked, recorded in _questions(flows, question, (pcap, number)):
         if isinstance(asked, str):
             good = False
             if output is Format.JSON:
@@ -119,10 +104,10 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
                 write_text(f"error  line {line}: {asked}")
             continue
         if output is Format.JSON:
-            document, allowed = explaining.document(asked)
+            document, allowed = explaining.document(asked, recorded)
             write_line(document)
         else:
-            lines, allowed = explaining.text(asked, everything=everything)
+            lines, allowed = explaining.text(asked, recorded, everything=everything)
             for text in lines:
                 write_text(text)
         good = good and allowed
@@ -131,18 +116,19 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
 
 def _questions(
     flows: BinaryIO | None, words: tuple[str, ...], captured: tuple[str, int]
-) -> Iterator[tuple[int, Question | str]]:
+) -> Iterator[tuple[int, Question | str, Recorded | None]]:
     if flows is None:
         try:
-            yield 1, _captured(words, *captured) if captured[0] else parse_question(words)
+            yield 1, _captured(words, *captured) if captured[0] else parse_question(words), None
         except ValueError as error:
             raise click.UsageError(printable(str(error))) from error
         return
     for line in read_lines(flows):
         try:
-            yield line.number, line.error or Question(parse_observed(line.document))
+            asked = line.error or Question(parse_observed(line.document))
+            yield line.number, asked, Recorded.of_document(line.document)
         except ValueError as error:
-            yield line.number, str(error)
+            yield line.number, str(error), None
 
 
 def _captured(words: tuple[str, ...], path: str, number: int) -> Question:
@@ -157,41 +143,3 @@ def _captured(words: tuple[str, ...], path: str, number: int) -> Question:
             )
         )
     return captured_question(words, packet)
-
-
-class _Explaining:
-    """Explains under one ruleset."""
-
-    def __init__(self, ruleset: Ruleset, explainer: Explainer, sentences: Sentences) -> None:
-        self._ruleset = ruleset
-        self._explainer = explainer
-        self._sentences = sentences
-
-    def _surveyed(self, asked: Question) -> tuple[Question, Survey | None]:
-        """Return a question about one packet: of those that may be meant, the first that is denied."""
-        if not asked.open:
-            return asked, None
-        try:
-            found = survey(self._ruleset, asked.flow, asked.open)
-        except TooOpenError as error:
-            raise click.UsageError(str(error)) from error
-        groups = sorted(found.groups, key=lambda group: group.decision.verdict is not Verdict.DENY)
-        return Question(groups[0].example, asked.open), found
-
-    def document(self, asked: Question) -> tuple[dict[str, object], bool]:
-        """Return the JSON object, and whether the flow is allowed."""
-        asked, found = self._surveyed(asked)
-        explanation = self._explainer.explain(asked.flow)
-        allowed = explanation.decision.verdict is Verdict.ALLOW
-        return json.loads(json.dumps(object_of(explanation, found, asked.open))), allowed
-
-    def text(self, asked: Question, *, everything: bool) -> tuple[list[str], bool]:
-        """Return the lines, and whether the flow is allowed."""
-        asked, found = self._surveyed(asked)
-        explanation = self._explainer.explain(asked.flow)
-        head = [] if found is None else list(survey_text(found, asked.open, everything=everything))
-        if found is not None:
-            head += ["", f"for example {packet_text(asked.flow.packet)}:"]
-        sentence = self._sentences.sentence(asked.flow, explanation.decision)
-        lines = [*head, *text_of(explanation, sentence, everything=everything)]
-        return lines, explanation.decision.verdict is Verdict.ALLOW

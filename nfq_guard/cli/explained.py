@@ -38,9 +38,14 @@ _NAMES = {
 _NAMES["icmp"] = "ICMP type and code"
 
 
-def text_of(explanation: Explanation, sentence: str, *, everything: bool) -> Iterator[str]:
-    """Yield the lines of an explanation; `sentence`: its verdict, as `decide` tells it."""
+def text_of(explanation: Explanation, sentence: str, differs: str = "", *, everything: bool) -> Iterator[str]:
+    """Yield the lines of an explanation; `sentence`: its verdict, as `decide` tells it.
+
+    `differs`: how a verdict that was recorded differs from it; empty where none does.
+    """
     yield sentence
+    if differs:
+        yield f"  differs: {differs}"
     for cause in explanation.causes:
         yield f"  why: {cause}"
     for remedy in explanation.remedies:

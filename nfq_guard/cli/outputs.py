@@ -57,22 +57,26 @@ class Lines:
         self._lines: list[str] = []
 
     @classmethod
-    def text(cls, *, colour: bool) -> Lines:
-        """Return lines for people."""
+    def text(cls, *, colour: bool, explain: Callable[[Event], list[str]] | None = None) -> Lines:
+        """Return lines for people; `explain` returns those that stand below an event's."""
         columns = Columns()
         dress = _coloured if colour else _plain
-        return cls(
-            lambda event: dress(columns.line(event), event.verdict),
-            lambda event, packets: dress(columns.counted(event, packets), event.verdict),
-        )
+
+        def line(event: Event) -> str:
+            said = dress(columns.line(event), event.verdict)
+            return said if explain is None else "\n".join((said, *map(_indented, explain(event))))
+
+        return cls(line, lambda event, packets: dress(columns.counted(event, packets), event.verdict))
 
     @classmethod
-    def json(cls) -> Lines:
-        """Return lines for programs."""
-        return cls(
-            lambda event: _json(document(event)),
-            lambda event, packets: _json(counted_document(event, packets)),
-        )
+    def json(cls, *, explain: Callable[[Event], dict[str, object]] | None = None) -> Lines:
+        """Return lines for programs; `explain` returns the object of each that says why."""
+
+        def line(event: Event) -> str:
+            why = {} if explain is None else {"explanation": explain(event)}
+            return _json(document(event) | why)
+
+        return cls(line, lambda event, packets: _json(counted_document(event, packets)))
 
     def event(self, event: Event) -> None:
         """Take a verdict about a packet."""
@@ -93,6 +97,10 @@ class Lines:
 
 def _json(document: dict[str, object]) -> str:
     return printable(json.dumps(document, ensure_ascii=False))
+
+
+def _indented(line: str) -> str:
+    return f"  {printable(line)}"
 
 
 def _plain(line: str, _verdict: str) -> str:

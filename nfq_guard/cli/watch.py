@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 from nfq_guard.cli.control import unreachable
 from nfq_guard.cli.follow import Follower, RefusedError
 from nfq_guard.cli.main import CommandFailedError, Exit
-from nfq_guard.cli.options import Format, format_option
+from nfq_guard.cli.options import Format, facts_option, format_option, rules_option
 from nfq_guard.cli.outputs import STANDARD_OUTPUT, CaptureFile, Lines, wants_colour
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.model.printable import printable
@@ -29,7 +29,9 @@ from nfq_guard.stream.tokens import FilterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nfq_guard.cli.explaining import Explaining
     from nfq_guard.cli.outputs import Output
+    from nfq_guard.daemon.settings import Settings
 
 _PAUSE = 0.05
 """Seconds between two looks at rings that had nothing new."""
@@ -42,6 +44,7 @@ _SECOND = 1.0
     epilog="""\b
 Examples:
   nfq-guard watch --denied
+  nfq-guard watch --denied --explain
   nfq-guard watch 'deny and tcp and dport in {22, 443}'
   nfq-guard watch 'src in 10.0.0.0/8 and not policy ~ allow-*' --format json
   nfq-guard watch --denied --write denied.pcapng --seconds 60
@@ -53,9 +56,10 @@ meanings of its own for < > ! & | ( ) { } and *.""",
     "words",
     nargs=-1,
     metavar="[FILTER...]",
-    shell_complete=lambda _ctx, _parameter, begun: _completed(begun),
+    shell_complete=lambda _ctx, _parameter, begun: completed_filter(begun),
 )
 @click.option("--denied", is_flag=True, help="Denials only, as the filter `deny`.")
+@click.option("--explain", "explains", is_flag=True, help="Say below each verdict why, by the rule files.")
 @click.option("--policy", metavar="NAME", help="Decided by this policy or profile; with * and ? a pattern.")
 @click.option("--interface", metavar="NAME", help="Came or leaves by this interface; with * and ? a pattern.")
 @click.option(
@@ -72,7 +76,9 @@ meanings of its own for < > ! & | ( ) { } and *.""",
     metavar="S",
     help="End after S seconds; exit code 1 if --count was not reached by then.",
 )
-@settings_options("control")
+@rules_option()
+@facts_option()
+@settings_options("control", "node", "allow_neighbor_discovery")
 @format_option(Format.TEXT)
 @click.pass_context
 def command(  # noqa: PLR0913 - one parameter an option, as click has it
@@ -80,6 +86,8 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
     /,
     words: tuple[str, ...],
     *,
+    rules: tuple[str, ...],
+    facts: tuple[str, str] | None,
     policy: str | None,
     interface: str | None,
     write: str | None,
@@ -88,6 +96,7 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
     config: str | None,
     output: Format,
     denied: bool,
+    explains: bool,
     force: bool,
     **flags: object,
 ) -> None:
@@ -97,39 +106,50 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
     learned verdicts) are told once a second as `counted`: how many, not which. Packets of
     connections that are allowed already are not told at all.
 
+    With --explain the causes stand below each: why no rule allowed it, by the files of --rules
+    as they are now. Where the guard has said something else, that is said first.
+
     The guard never waits for who watches: what is read too late is lost, and standard error
     says how much. Ends with SIGINT or SIGTERM, after --count or --seconds.
     """
-    wanted = _filter(" ".join(words), denied=denied, policy=policy, interface=interface)
+    wanted = given_filter(" ".join(words), denied=denied, policy=policy, interface=interface)
     resolved = resolve_settings(config, flags)
     control = resolved.settings.control
     shows_lines = write is None or ctx.get_parameter_source("output") is not ParameterSource.DEFAULT
     if write == STANDARD_OUTPUT and shows_lines:
         raise click.UsageError("--write - and --format both want standard output")
+    if explains and not shows_lines:
+        raise click.UsageError("--explain wants lines to stand below: give --format beside --write")
     follower = Follower(control, wishes(wanted.node), _say)
     with contextlib.ExitStack() as stack:
         stack.callback(follower.close)
         _connect(follower, control, f"{control} (--control, from {resolved.origins['control']})")
+        # Behind the guard's answer: what it takes in from here on is read again.
+        explaining = _explaining(rules, facts, resolved.settings) if explains else None
         outputs: list[Output] = []
         if write is not None:
             capture = _capture(write, force=force)
             stack.callback(capture.close)
             outputs.append(capture)
         if shows_lines:
-            outputs.append(Lines.json() if output is Format.JSON else Lines.text(colour=wants_colour()))
+            outputs.append(_lines(output, explaining))
         to_stdout = shows_lines or write == STANDARD_OUTPUT
-        watch = _Watch(follower, wanted, outputs, count, _Pause(sys.stdout if to_stdout else None))
+        pause = _Pause(sys.stdout if to_stdout else None)
+        watch = _Watch(follower, wanted, outputs, count, pause, explaining)
         stack.callback(watch.sum_up)
         with _stopping(watch.stop):
             watch.run(None if seconds is None else time.monotonic() + seconds)
     ctx.exit(Exit.GOOD if watch.stopped or count is None or watch.shown >= count else Exit.NO)
 
 
-def _completed(begun: str) -> list[CompletionItem]:
+def completed_filter(begun: str) -> list[CompletionItem]:
+    """Return the fields and words of filters that begin so."""
     return [CompletionItem(word) for word in dict.fromkeys((*FIELDS, *BARE)) if word.startswith(begun)]
 
 
-def _filter(text: str, *, denied: bool, policy: str | None, interface: str | None) -> Filter:
+def given_filter(
+    text: str, *, denied: bool = False, policy: str | None = None, interface: str | None = None
+) -> Filter:
     """Return what is to be shown; a filter that cannot be read is wrong usage."""
     try:
         nodes = [parse_filter(text).node]
@@ -155,6 +175,20 @@ def _connect(follower: Follower, control: str, place: str) -> None:
         raise CommandFailedError(printable(f"{control}: {error}")) from error
     except OSError as error:
         raise CommandFailedError(printable(unreachable(place, error))) from error
+
+
+def _explaining(rules: tuple[str, ...], facts: tuple[str, str] | None, settings: Settings) -> Explaining:
+    from nfq_guard.cli.explaining import Explaining, Source  # noqa: PLC0415 - others need not wait for it
+
+    made = Explaining(Source(rules or settings.rules, facts, settings))
+    made.load()
+    return made
+
+
+def _lines(output: Format, explaining: Explaining | None) -> Lines:
+    if output is Format.JSON:
+        return Lines.json(explain=None if explaining is None else explaining.document_of)
+    return Lines.text(colour=wants_colour(), explain=None if explaining is None else explaining.lines_of)
 
 
 def _capture(path: str, *, force: bool) -> CaptureFile:
@@ -205,10 +239,13 @@ class _Watch:
     outputs: list[Output]
     count: int | None
     pause: Callable[[float], None]
+    explaining: Explaining | None = None
     shown: int = 0
     read: int = 0
     stopped: bool = False
     _told_lost: int = field(default=0, init=False)
+    _moves: int = field(default=0, init=False)
+    """Of the guard's rules, when files were last read for explanations."""
 
     def stop(self) -> None:
         """End after this turn; asked twice, at once: a write may wait for somebody who does not read."""
@@ -219,6 +256,7 @@ class _Watch:
     def run(self, deadline: float | None) -> None:
         """Show verdicts until it is stopped, enough are shown or time is over."""
         next_second = 0.0
+        self._moves = self.follower.moves
         self._flush()  # what a file begins with
         while not self.stopped and not self._is_enough():
             now = time.monotonic()
@@ -239,6 +277,7 @@ class _Watch:
     def _turn(self) -> bool:
         events = self.follower.read()
         self.read += len(events)
+        self._read_anew()
         for event in events:
             if self.wanted.matches(event):
                 self.shown += 1
@@ -247,6 +286,13 @@ class _Watch:
                 if self._is_enough():
                     break
         return bool(events)
+
+    def _read_anew(self) -> None:
+        """Explain by the files as they are, once the guard has taken in others."""
+        moves = self.follower.moves
+        if self.explaining is not None and moves != self._moves:
+            self._moves = moves
+            self.explaining.reload()
 
     def _every_second(self) -> None:
         self._tell_lost()

@@ -159,3 +159,36 @@ def test_wrong_usage_is_named(words: tuple[str, ...], said: str) -> None:
 
     assert found.exit_code == Exit.USAGE
     assert said in found.stderr.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_line_of_the_stream_that_differs_from_the_files_is_said_to() -> None:
+    said = {"verdict": "allow", "reason": "no-match", "stage": "normal", "side": "ingress", "tier": None}
+    line = json.dumps(FLOW | {"dport": 80} | said | {"policy": None, "rule": None, "generation": 1})
+
+    text, document = (
+        explain("--flows", "-", stdin=line),
+        explain("--flows", "-", "--format", "json", stdin=line),
+    )
+
+    differs = json.loads(document.stdout)["differs"]
+    assert differs.startswith(
+        "the guard said allow at its normal stage (no-match); the rules and facts read here"
+    )
+    assert text.stdout.splitlines()[1] == f"  differs: {differs}"
+    assert text.stdout.splitlines()[2].startswith("  why: ")
+    assert (text.exit_code, document.exit_code) == (Exit.NO, Exit.NO)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_line_of_the_stream_that_agrees_has_no_such_key() -> None:
+    said = {
+        "verdict": "deny",
+        "reason": "tier-default",
+        "stage": "normal",
+        "side": "ingress",
+        "tier": "default",
+    }
+    line = json.dumps(FLOW | {"dport": 80} | said | {"policy": None, "rule": None, "generation": 1})
+
+    assert "differs" not in json.loads(explain("--flows", "-", "--format", "json", stdin=line).stdout)

@@ -22,6 +22,7 @@ from told import Telling
 from nfq_guard.cli.main import Exit, cli
 from nfq_guard.daemon.ring import WATCHED
 from nfq_guard.model.decision import Reason
+from nfq_guard.model.problem import ConfigError
 from nfq_guard.stream.record import ALLOW, DENY, LOG, Record
 
 if TYPE_CHECKING:
@@ -32,6 +33,28 @@ if TYPE_CHECKING:
 
 ALLOWED = DENIED._replace(counter=0, verdict=ALLOW, reason=Reason.POLICY, in_interface="eth1", data=wire(DNS))
 LOGGED = DENIED._replace(counter=2, verdict=LOG, reason=None, in_interface="eth2")
+RULES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: host-eth0}
+spec: {node: host, interfaceName: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+spec:
+  ingress:
+    - {action: Allow, protocol: TCP, destination: {ports: [443]}}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {failsafeInboundHostPorts: []}
+"""
+FACTS = {
+    "node": "host",
+    "interfaces": {"eth0": ["192.0.2.10"]},
+}
 FAILSAFE = {"reason": "failsafe", "verdict": "allow", "direction": "ingress", "stage": "normal", "packets": 5}
 
 
@@ -245,6 +268,66 @@ def test_a_guard_without_verdicts_to_tell_is_a_failure(guard: Guard) -> None:
 
     assert result.exit_code == Exit.FAILED
     assert result.stderr == f"Error: {guard.path}: there is no command 'watch'; there are: status, reload\n"
+
+
+@pytest.fixture
+def explained(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
+    return "--explain", "--rules", str(tmp_path / "rules.yaml"), "--facts", str(tmp_path / "facts.json")
+
+
+def test_a_verdict_is_explained_in_place(guard: Guard, explained: tuple[str, ...]) -> None:
+    result = watch(guard, "--denied", "--count", "1", *explained)
+
+    verdict, why, change = result.stdout.splitlines()
+    assert " deny " in verdict
+    assert why.startswith("  why: GlobalNetworkPolicy(web) rule 0 ")
+    assert change.startswith("  change: with the destination port 443, say,")
+
+
+def test_a_verdict_that_files_do_not_give_is_not_explained_away(
+    guard: Guard, explained: tuple[str, ...]
+) -> None:
+    guard.legends = {3: (ALLOW_SSH, END_OF_TIER._replace(tier="other", name="other"))}
+    text = watch(guard, "--denied", "--count", "1", *explained).stdout.splitlines()
+    (one,) = objects(watch(guard, "--denied", "--count", "1", "--format", "json", *explained))
+
+    differs = one["explanation"]["differs"]
+    assert differs.startswith("the guard said deny at its normal stage (tier-default of tier other); ")
+    assert text[1:3] == [
+        f"  differs: {differs}",
+        "  now: deny   tier-default        host-eth0  end of tier default",
+    ]
+    assert one["explanation"]["causes"]
+
+
+def test_files_are_read_again_when_the_guard_has_taken_in_others(
+    guard: Guard, explained: tuple[str, ...], tmp_path: Path
+) -> None:
+    child = Child(guard, "--denied", "--format", "json", *explained)
+    assert child.process.stdout is not None
+    first = json.loads(child.process.stdout.readline())
+    (tmp_path / "rules.yaml").write_text(RULES.replace("443", "22"), encoding="utf-8")
+    guard.changes += 1
+
+    def anew() -> bool:
+        assert child.process.stdout is not None
+        return bool(json.loads(child.process.stdout.readline())["explanation"]["verdict"] == "allow")
+
+    until(anew, "it explains by the new files")
+    child.end(signal.SIGINT)
+    assert first["explanation"]["verdict"] == "deny"
+
+
+def test_explanations_want_lines_and_files(guard: Guard, explained: tuple[str, ...], tmp_path: Path) -> None:
+    lineless = watch(guard, "--write", str(tmp_path / "a.pcapng"), *explained)
+    (tmp_path / "rules.yaml").write_text("kind: Nothing", encoding="utf-8")
+    broken = watch(guard, *explained)
+
+    assert lineless.exit_code == Exit.USAGE
+    assert "--explain wants lines" in lineless.stderr
+    assert isinstance(broken.exception, ConfigError)
 
 
 class Child:

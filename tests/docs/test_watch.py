@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pages
 import pytest
 from events import PING, denied, event, logged, packet
 
+from nfq_guard.cli.explaining import Explaining, Source
+from nfq_guard.daemon.settings import Settings
 from nfq_guard.model.flow import TCP
 from nfq_guard.stream.counted import Counted, Labels
 from nfq_guard.stream.fields import FIELDS, Kind
@@ -74,7 +77,7 @@ def test_errors_are_told_as_shown(tmp_path: Path, block: pages.Block) -> None:
 
 
 def test_lines_are_as_shown() -> None:
-    (block,) = pages.blocks(PAGE, "text")
+    (block,) = pages.blocks(PAGE, "text", section="Watching verdicts")
     stranger = packet("203.0.113.99", "192.0.2.10", TCP, 40000, 22)
     columns = Columns()
 
@@ -85,6 +88,19 @@ def test_lines_are_as_shown() -> None:
         columns.line(denied(packet=PING)),
         columns.counted(COUNTED.event(SECOND), COUNTED.packets),
     ]
+
+
+def test_explanations_are_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(pages.ROOT / "rules", tmp_path / "rules")
+    monkeypatch.chdir(tmp_path)
+    facts = json.dumps({"node": "worker-1", "interfaces": {"eth0": ["192.0.2.10", "2001:db8:77::10"]}})
+    explaining = Explaining(Source(("rules",), ("host.json", facts), Settings()))
+
+    for block, port in zip(pages.blocks(PAGE, "text", section="Why"), (9100, 10250), strict=True):
+        one = denied(packet=packet("203.0.113.99", "192.0.2.10", TCP, 40000, port))
+        verdict, *lines = block.text.splitlines()
+        assert " ".join(verdict.split()) == " ".join(Columns().line(one).split())
+        assert lines == [f"  {line}" for line in explaining.lines_of(one)]
 
 
 def test_objects_are_as_shown() -> None:
@@ -101,4 +117,4 @@ def test_every_key_of_an_object_is_explained_in_order() -> None:
     table = [row for row in pages.rows(pages.section(PAGE, "JSON")) if len(row) == 2]
     explained = [key.strip() for row in table for key in pages.plain(row[0]).split(",")]
 
-    assert explained == [*document(event()), "counted"]
+    assert explained == [*document(event()), "explanation", "counted"]

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import ROOT, Daemon, Server, connects, endpoint, policy, tcp
+from guarded import NODE, ROOT, Daemon, Server, connects, endpoint, policy, tcp
 from netns import End, pair, until
 from scapy.layers.inet import TCP
 from scapy.utils import PcapNgReader
@@ -233,6 +233,29 @@ def facts(site: Site, base: Path) -> Path:
     path = base / "facts.json"
     path.write_text(json.dumps({"node": "guarded", "interfaces": {"eth0": [site.guarded.v4]}}))
     return path
+
+
+def test_what_is_denied_is_explained_by_the_files_as_they_are_now(site: Site) -> None:
+    given = ("--explain", "--rules", str(site.daemon.rules), "--node", NODE)
+    watcher = site.watch("tcp", "--format", "json", *given, "--facts", str(facts(site, site.base)))
+    until(lambda: (site.denied(), site.shown(watcher))[1], "it explains", 20)
+    with site.daemon.change():
+        site.daemon.write(endpoint(), policy(tcp(OPEN), tcp(CLOSED, action="Deny"), name="other"))
+    seen = b""
+
+    def by_the_new_files() -> dict[str, Any] | None:
+        nonlocal seen
+        site.denied()
+        seen += site.shown(watcher)
+        whole, _, seen = seen.rpartition(b"\n")
+        found = (one for one in objects(whole.decode()) if one["generation"] == 2)
+        # It hears of a change twice a second.
+        return next((one for one in found if "differs" not in one["explanation"]), None)
+
+    one = until(by_the_new_files, "it explains by the new files", 20, 0.05)
+
+    assert one["policy"]["name"] == "other"
+    assert one["explanation"]["policy"]["name"] == "other"
 
 
 def test_packets_are_written_to_a_file_that_others_read(site: Site, tmp_path: Path) -> None:
