@@ -41,7 +41,7 @@ PURE = (
 OUTSIDE = {
     *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select"),
     *("selectors", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"),
-    *("click", "netfilterqueue", "prometheus_client", "pyroute2", "rich", "scapy", "watchfiles"),
+    *("click", "netfilterqueue", "prometheus_client", "pyroute2", "rich", "scapy", "textual", "watchfiles"),
 }
 """What would let a decision depend on more than its inputs."""
 
