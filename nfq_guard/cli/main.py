@@ -39,7 +39,7 @@ class CommandFailedError(click.ClickException):
 
 
 COMMANDS = (
-    *("run", "check", "decide", "explain", "selector", "render", "status", "watch"),
+    *("run", "check", "decide", "explain", "selector", "render", "status", "watch", "top"),
     *("get", "apply", "create", "replace", "delete", "patch", "label", "validate"),
     *("config", "completion", "version"),
 )

@@ -102,7 +102,7 @@ def _print_endpoints(console: Console, endpoints: Sequence[Answer]) -> None:
     table = _table("endpoint", "status", "governs")
     for endpoint in endpoints:
         governs = ", ".join(endpoint["interfaces"]) or f"nothing: {endpoint['reason']}"
-        name = _full_name(endpoint["namespace"], endpoint["name"])
+        name = full_name(endpoint["namespace"], endpoint["name"])
         table.add_row(_plain(name), _styled(endpoint["status"]), _plain(governs))
     console.print()
     console.print(table)
@@ -144,7 +144,7 @@ def _shares_counters(chains: Sequence[Answer]) -> bool:
 
 def _print_chain(console: Console, chain: Answer, places: _Places, *, remark: str = "") -> None:
     which = _plain(f"{chain['direction']}, {chain['stage']} stage{remark}")
-    name = _full_name(chain["namespace"], chain["endpoint"])
+    name = full_name(chain["namespace"], chain["endpoint"])
     where = f" on {chain['interface']}" if chain["interface"] else ""
     console.print(f"\n[bold]{_plain(name)}[/]{_plain(where)} {which}")
     table = _table("", "", "", "", "", show_header=False)
@@ -152,14 +152,15 @@ def _print_chain(console: Console, chain: Answer, places: _Places, *, remark: st
         table.add_row(
             f"@{number}",
             _styled(rule["action"]),
-            _plain(_rule_text(rule)),
+            _plain(rule_text(rule)),
             _plain(places.of(rule)),
             _packets(rule["packets"]),
         )
     console.print(table)
 
 
-def _full_name(namespace: str, name: str) -> str:
+def full_name(namespace: str, name: str) -> str:
+    """Return a name, with its namespace where it has one."""
     return f"{namespace}/{name}" if namespace else name
 
 
@@ -178,7 +179,8 @@ def _packets(number: int) -> str:
     return rf"\[ Packets: {number:<8} ]"
 
 
-def _rule_text(rule: Answer) -> str:
+def rule_text(rule: Answer) -> str:
+    """Return what has a counter, as people are told it."""
     if rule["kind"] in {"HostEndpoint", "WorkloadEndpoint"}:
         return "nothing matched: default"
     if rule["kind"] == "Tier":

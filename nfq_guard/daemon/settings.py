@@ -121,7 +121,7 @@ KEYS: tuple[Key, ...] = (
         "Who may see the web page beside /metrics.",
         "WHO",
     ),
-    Key("control", values.text, "Unix socket of `nfq-guard status` and `watch`.", "SOCKET"),
+    Key("control", values.text, "Unix socket of `nfq-guard status`, `watch` and `top`.", "SOCKET"),
     Key("state", values.text, "Folder of the last good policy and the record of workers.", "DIR"),
     Key("keep_rules", values.boolean, "Leave table and workers in place on a clean stop.", "BOOL"),
     Key("log_format", values.choice("text", "json"), "How log lines on stderr are written.", "FORMAT"),

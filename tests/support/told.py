@@ -37,6 +37,7 @@ class Telling:
         self.kernel: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
         self.refusal = ""
+        self.status: dict[str, Any] = {}
         self._rings = {queue: create_ring() for queue in queues}
         self._given = tuple(map(read_only, self._rings.values()))
         self._writers = {queue: Writer(ring) for queue, ring in self._rings.items()}
@@ -102,7 +103,7 @@ class Telling:
             rules = self.legends.get(request["generation"])
             known = None if rules is None else Legend(request["generation"], rules)
             return {"error": "not known"} if known is None else known.to_json()
-        return {"verdicts": self.kernel}
+        return self.status if request["command"] == "status" else {"verdicts": self.kernel}
 
     def _serve(self) -> None:
         while not self._stop.is_set():
