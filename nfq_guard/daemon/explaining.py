@@ -45,7 +45,7 @@ class Limits(NamedTuple):
 
 class _Kept(NamedTuple):
     answer: bytes
-    changes: int
+    policy: object
     at: float
 
 
@@ -56,13 +56,13 @@ class Explaining:
         self,
         command: Callable[[], Sequence[str]],
         environment: Mapping[str, str],
-        changes: Callable[[], int],
+        policy: Callable[[], object],
         limits: Limits | None = None,
     ) -> None:
-        """`command` answers lines with lines; `changes` moves whenever the policy in force does."""
+        """`command` answers lines with lines; `policy` is another value whenever another is in force."""
         self._command = command
         self._environment = environment
-        self._changes = changes
+        self._policy = policy
         self._limits = limits or Limits()
         self._changed = threading.Condition()
         self._waiting: OrderedDict[str, None] = OrderedDict()
@@ -71,8 +71,8 @@ class Explaining:
         self._closed = False
         self._child: LineProcess | None = None
         """Made and closed by the thread; killed by whoever closes all of it."""
-        self._child_of = 0
-        """`changes` when it was started."""
+        self._child_of: object = None
+        """The policy when it was started."""
 
     def ask(self, question: str) -> bytes:
         """Return a JSON object: `state` is done, failed or pending; then ask again."""
@@ -93,7 +93,7 @@ class Explaining:
 
     def _fresh(self, question: str) -> bytes | None:
         kept = self._kept.get(question)
-        if kept is None or kept.changes != self._changes():
+        if kept is None or kept.policy != self._policy():
             return None
         return kept.answer if time.monotonic() - kept.at < self._limits.kept else None
 
@@ -117,10 +117,10 @@ class Explaining:
 
     def _run(self) -> None:
         while (question := self._next()) is not None:
-            changes = self._changes()
-            answer = self._answer(question, changes)
+            policy = self._policy()
+            answer = self._answer(question, policy)
             with self._changed:
-                self._kept[question] = _Kept(answer, changes, time.monotonic())
+                self._kept[question] = _Kept(answer, policy, time.monotonic())
                 self._kept.move_to_end(question)
                 while len(self._kept) > _MOST_KEPT:
                     self._kept.popitem(last=False)
@@ -139,23 +139,23 @@ class Explaining:
                     self._end()
             return None if self._closed else next(iter(self._waiting))
 
-    def _answer(self, question: str, changes: int) -> bytes:
-        if self._child is not None and self._child_of != changes:
+    def _answer(self, question: str, policy: object) -> bytes:
+        if self._child is not None and self._child_of != policy:
             self._end()
         seconds = self._limits.next
         try:
             if self._child is None:
                 seconds = self._limits.first
-                self._begin(changes)
+                self._begin(policy)
             return b'{"state": "done", "explanation": ' + self._asked(question, seconds) + b"}"
         except (ChildError, OSError) as error:
             self._end()
             return _failed(str(error))
 
-    def _begin(self, changes: int) -> None:
+    def _begin(self, policy: object) -> None:
         child = LineProcess(self._command(), self._environment)
         with self._changed:
-            self._child, self._child_of = child, changes
+            self._child, self._child_of = child, policy
             if self._closed:
                 child.kill()
 

@@ -202,7 +202,10 @@ class Guard:
         node = node_name(self.settings.node)
         legends = self.watching.legends
         self._explaining = Explaining(
-            lambda: explain_command(self.settings, node), explain_environment(), lambda: legends.changes
+            lambda: explain_command(self.settings, node),
+            explain_environment(),
+            # What workers judge by is told sooner than what its rules are called.
+            lambda: (legends.changes, self.telemetry.generation),
         )
         sight = Sight(self.telemetry, self.live, Totals(self.telemetry), self._explaining)
         names = frozenset({"localhost", socket.gethostname().lower(), node.lower()})
