@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from events import logged
+from policy import WEB_RULES
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import PcapWriter
@@ -18,19 +19,6 @@ from nfq_guard.stream.lines import document
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES = """
-apiVersion: projectcalico.org/v3
-kind: HostEndpoint
-metadata: {name: host-eth0}
-spec: {node: host, interfaceName: eth0}
----
-apiVersion: projectcalico.org/v3
-kind: GlobalNetworkPolicy
-metadata: {name: web}
-spec:
-  ingress:
-    - {action: Allow, protocol: TCP, destination: {ports: [443]}}
-"""
 FACTS = {"node": "host", "interfaces": {"eth0": ["10.0.0.1"]}}
 GOOD = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443"
 BAD = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:80"
@@ -40,7 +28,7 @@ FLOW = {"direction": "in", "in_interface": "eth0", "protocol": "TCP", "src": "20
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "rules").mkdir()
-    (tmp_path / "rules" / "web.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "rules" / "web.yaml").write_text(WEB_RULES, encoding="utf-8")
     (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -105,7 +93,7 @@ def test_flows_in_json_are_explained_in_turn_and_bad_ones_are_named() -> None:
 
 def test_a_log_rule_of_the_verdict_stream_is_explained_by_its_packet(folder: Path) -> None:
     log = "\n    - {action: Log, protocol: TCP}"
-    rules = RULES.replace("  ingress:", f"  ingress:{log}")
+    rules = WEB_RULES.replace("  ingress:", f"  ingress:{log}")
     (folder / "rules" / "web.yaml").write_text(rules, encoding="utf-8")
     line = json.dumps(document(logged()) | FLOW | {"dport": 80})
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from events import denied, event, packet
+from policy import WEB_RULES
 
 from nfq_guard.cli.explaining import Explaining, Source, told_object
 from nfq_guard.cli.questions import parse_question
@@ -15,19 +16,6 @@ from nfq_guard.model.problem import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES = """
-apiVersion: projectcalico.org/v3
-kind: HostEndpoint
-metadata: {name: host-eth0}
-spec: {node: host, interfaceName: eth0}
----
-apiVersion: projectcalico.org/v3
-kind: GlobalNetworkPolicy
-metadata: {name: web}
-spec:
-  ingress:
-    - {action: Allow, protocol: TCP, destination: {ports: [PORT]}}
-"""
 FACTS = ("facts.json", '{"node": "host", "interfaces": {"eth0": ["10.0.0.1"]}}')
 WEB = packet("203.0.113.9", "10.0.0.1", TCP, 40000, 443)
 DENIED = denied(packet=WEB)
@@ -40,7 +28,7 @@ class Files:
         self.write(80)
 
     def write(self, port: int) -> None:
-        self.path.write_text(RULES.replace("PORT", str(port)), encoding="utf-8")
+        self.path.write_text(WEB_RULES.replace("443", str(port)), encoding="utf-8")
 
     def explaining(self) -> Explaining:
         return Explaining(Source((str(self.path),), FACTS, Settings()))

@@ -12,30 +12,17 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 from click.testing import CliRunner
 from commands import completed
-from events import ALLOW_SSH, END_OF_TIER
-from statuses import status
-from told import Telling
 
 from nfq_guard.cli.main import Exit, cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from told import Telling
+
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def telling(tmp_path: Path) -> Iterator[Telling]:
-    made = Telling(str(tmp_path / "control.sock"))
-    made.legends = {3: (ALLOW_SSH, END_OF_TIER)}
-    made.status = status(allow=10)
-    with made:
-        yield made
-    made.close()
 
 
 class Terminal:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from commands import completed
 from events import ALLOW_SSH, DNS, END_OF_TIER, LOG_SSH, SSH
 from netns import until
+from policy import WEB_RULES
 from records import DENIED
 from scapy.utils import RawPcapNgReader
 from told import Telling
@@ -33,24 +34,15 @@ if TYPE_CHECKING:
 
 ALLOWED = DENIED._replace(counter=0, verdict=ALLOW, reason=Reason.POLICY, in_interface="eth1", data=wire(DNS))
 LOGGED = DENIED._replace(counter=2, verdict=LOG, reason=None, in_interface="eth2")
-RULES = """
-apiVersion: projectcalico.org/v3
-kind: HostEndpoint
-metadata: {name: host-eth0}
-spec: {node: host, interfaceName: eth0}
----
-apiVersion: projectcalico.org/v3
-kind: GlobalNetworkPolicy
-metadata: {name: web}
-spec:
-  ingress:
-    - {action: Allow, protocol: TCP, destination: {ports: [443]}}
----
+RULES = (
+    WEB_RULES
+    + """---
 apiVersion: projectcalico.org/v3
 kind: FelixConfiguration
 metadata: {name: default}
 spec: {failsafeInboundHostPorts: []}
 """
+)
 FACTS = {
     "node": "host",
     "interfaces": {"eth0": ["192.0.2.10"]},

@@ -80,3 +80,19 @@ def resource(kind: str, name: str, **spec: Any) -> dict[str, Any]:
     """Return a resource of a kind, spec fields as given."""
     labels = spec.pop("labels", {})
     return {"kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+WEB_RULES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: host-eth0}
+spec: {node: host, interfaceName: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+spec:
+  ingress:
+    - {action: Allow, protocol: TCP, destination: {ports: [443]}}
+"""
+"""A file of rules: one endpoint, which anybody may reach by HTTPS."""

@@ -4,11 +4,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import ALLOW_SSH, END_OF_TIER
 from netns import until
 from records import DENIED
 from statuses import status
-from told import Telling
 
 from nfq_guard.cli.follow import RefusedError
 from nfq_guard.cli.screen.board import Sort
@@ -22,17 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from told import Telling
+
 ALLOWED = DENIED._replace(counter=0, verdict=ALLOW, reason=Reason.POLICY)
-
-
-@pytest.fixture
-def telling(tmp_path: Path) -> Iterator[Telling]:
-    made = Telling(str(tmp_path / "control.sock"))
-    made.legends = {3: (ALLOW_SSH, END_OF_TIER)}
-    made.status = status(allow=10)
-    with made:
-        yield made
-    made.close()
 
 
 @pytest.fixture
