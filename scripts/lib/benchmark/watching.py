@@ -21,6 +21,7 @@ from benchmark.policies import PolicySet
 from benchmark.traffic import Cell, Measured, warm
 from benchmark.variants import Running
 from nfq_guard.cli.follow import Follower
+from nfq_guard.daemon.wishes import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -230,7 +231,10 @@ def _stopped(posts: Posts, plan: Plan) -> Measured:
 def _recorded(posts: Posts, plan: Plan) -> Measured:
     """One that wishes for everything and reads none: what a record costs."""
     with posts.watched.renewing("allow", "deny", "log"):
-        return posts.flood("recorded", pairs=plan.watch_looks)
+        found = posts.flood("recorded", pairs=plan.watch_looks)
+    # Nothing is to be written down for this one any more while the next one is looked at.
+    time.sleep(LEASE_SECONDS + _TO_BE_KNOWN)
+    return found
 
 
 def _renewing(posts: Posts, plan: Plan) -> Measured:
