@@ -71,15 +71,20 @@ def read_only(descriptor: int) -> int:
     return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
 
+_LAST_NUMBER = 1 << 62
+"""No worker lives to write so many records: a number from there on is nonsense."""
+_LONGEST_LEAP = 1 << 48
+
+
 class Writer:
-    """The worker's end. Goes on behind the last whole record of whoever wrote before."""
+    """The worker's end. Goes on behind the last whole record of whoever wrote before, if that can be."""
 
     def __init__(self, descriptor: int, part: Part = WATCHED) -> None:
         """Map the ring. The descriptor stays the caller's."""
         self._memory = memoryview(mmap.mmap(descriptor, SIZE))[part.at : part.end]
         self._mask = part.slots - 1
         self._words = self._memory.cast("Q")
-        self._last = self._words[0]
+        self._last = self._words[0] if self._words[0] < _LAST_NUMBER else 0
 
     def write(self, time_ns: int, note: bytes, place: bytes, message: Data, at: int, end: int) -> None:
         """Write down what became of the packet in `message[at:end]`.
@@ -117,7 +122,7 @@ class Reader:
         """Return the records that have come since, oldest first, at most so many. Never waits."""
         found: list[Record] = []
         for _ in range(most):
-            last = self._words[0]
+            last = self._newest()
             if last <= self._at:
                 break
             oldest = last - self._slots + 1
@@ -134,7 +139,7 @@ class Reader:
 
     def skip(self, kept: int) -> int:
         """Leave out all but so many of the newest records; return how many those are."""
-        over = max(0, self._words[0] - kept - self._at)
+        over = max(0, self._newest() - kept - self._at)
         self._at += over
         return over
 
@@ -146,7 +151,18 @@ class Reader:
     @property
     def behind(self) -> int:
         """Return how many records of the ring have not been read yet: of what a worker says, as many as there is room for at most."""
-        return max(0, min(self._words[0] - self._at, self._slots))
+        return max(0, min(self._newest() - self._at, self._slots))
+
+    def _newest(self) -> int:
+        """Return the last record's number.
+
+        A worker that is not itself any more may have written anything there, and its successor begins anew: from
+        where it is now, what comes next is read, and what a leap seems to leave out is not told as lost.
+        """
+        last = self._words[0]
+        if not 0 <= last - self._at < _LONGEST_LEAP:
+            self._at = last
+        return last
 
     def _copied(self, number: int) -> Record | None:
         """Return a record, None if the writer has come round to its slot."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.protocol import Watch
 
 
+_MOST_AHEAD = 8192
+"""More than workers take in a turn. One that writes nonsense into its ring hides no more than that."""
+
+
 class Fallen(NamedTuple):
     """What all workers have counted so far."""
 
@@ -40,10 +44,16 @@ class Unwritten:
         self._allowed = 0
         """All other verdicts."""
 
+        self._ahead = 0
+        """Records of denials that are not counted as denied yet: a worker writes them down at once, and tells its
+        counters at the end of a turn."""
+
     def follow(self, wish: Watch) -> None:
         """Let this wish be in force from now on."""
         if wish != self._wish:
             self.count()
+            if wish.deny or self._wish.log:
+                self._ahead = 0
             self._wish = wish
 
     def count(self) -> dict[str, int]:
@@ -55,5 +65,7 @@ class Unwritten:
             self._allowed += max(0, judged - denied)
         if not self._wish.deny:
             # Some denials have a record all the same, beside whatever else has one.
-            self._denied += max(0, (judged if self._wish.allow else denied) - written)
+            ahead = self._ahead + written - (judged if self._wish.allow else denied)
+            self._denied += max(0, -ahead)
+            self._ahead = min(max(0, ahead), _MOST_AHEAD)
         return {ALLOW: self._allowed, DENY: self._denied}

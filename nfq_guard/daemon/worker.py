@@ -182,7 +182,7 @@ class Worker:
         self._teaches = setup.kernel.learned_verdicts
         self._made = Verdicts(
             self._words,
-            Recorder(Writer(self._rings), Writer(self._rings, DENIALS), self._fault),
+            Recorder(Writer(self._rings), Writer(self._rings, DENIALS), self._unrecorded),
             fail_mode=setup.kernel.fail_mode,
             table_size=setup.flow_table_size,
             place=_place,
@@ -257,10 +257,16 @@ class Worker:
             self._words[Word.NOTES_LOST] += 1
 
     def _fault(self, what: str) -> None:
+        self._complain(protocol.Note(Level.ERROR, "packet not judged, the fail mode decided", _error(what)))
+
+    def _unrecorded(self, what: str) -> None:
+        note = protocol.Note(Level.ERROR, "verdict not written down for watchers and deny log", _error(what))
+        self._complain(note)
+
+    def _complain(self, note: protocol.Note) -> None:
         refused = self._faults.admit(time.monotonic())
         if refused is not None:
-            fields: dict[str, object] = {"error": what[:500], "more": refused}
-            self._tell(protocol.Note(Level.ERROR, "packet not judged, the fail mode decided", fields))
+            self._tell(note._replace(fields={**note.fields, "more": refused}))
 
     def _log_rule(self, rule: RuleRef, place: Place, data: bytes) -> None:
         # Calico has a kernel rule, and with it a limit, for each family.
@@ -287,6 +293,10 @@ def _called(interface: int) -> str:
         return socket.if_indextoname(number) if number else ""
     except OSError:
         return ""
+
+
+def _error(what: str) -> dict[str, object]:
+    return {"error": what[:500]}
 
 
 def _described(data: bytes) -> dict[str, object]:

@@ -55,6 +55,26 @@ def test_what_is_written_is_read(records: list[Record]) -> None:
     os.close(descriptor)
 
 
+@pytest.mark.parametrize("nonsense", [2**64 - 1, 2**62, 2**63 + 5])
+def test_who_follows_a_worker_that_wrote_nonsense_is_read_again_and_nothing_is_told_as_lost(
+    ring: int, nonsense: int
+) -> None:
+    reader = Reader(ring)
+    put(Writer(ring), 1)
+    assert times(reader.read(9)) == [1]
+    with mmap.mmap(ring, SIZE) as memory:
+        memory[0:8] = nonsense.to_bytes(8, "little")
+        assert (reader.read(9), reader.skip(0), reader.behind) == ([], 0, 0)
+
+    successor = Writer(ring)
+    put(successor, 2)
+    reader.read(9)
+    put(successor, 3, 4)
+
+    assert times(reader.read(9)) == [3, 4]
+    assert reader.lost == 0
+
+
 def test_a_reader_knows_how_far_behind_it_is_whatever_the_writer_says(ring: int) -> None:
     writer, reader = Writer(ring), Reader(ring)
     put(writer, 1, 2, 3)
@@ -65,7 +85,7 @@ def test_a_reader_knows_how_far_behind_it_is_whatever_the_writer_says(ring: int)
 
     with mmap.mmap(ring, SIZE) as memory:
         memory[:8] = b"\xff" * 8
-        assert reader.behind == SLOTS
+        assert reader.behind == 0
         memory[:8] = bytes(8)
         assert reader.behind == 0
     reader.close()

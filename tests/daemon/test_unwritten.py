@@ -83,3 +83,34 @@ def test_counters_that_go_back_take_nothing_away() -> None:
     guard.fallen = Fallen(0, 0, 0)
 
     assert guard.total() == (6, 4)
+
+
+def test_a_record_that_comes_ahead_of_its_count_is_not_missing() -> None:
+    guard = Guard()
+
+    guard.fall(0, 0, 50)
+    assert guard.total() == (0, 0)
+    guard.fall(60, 50, 0)
+    assert guard.total() == (10, 0)
+    guard.fall(5, 5, 0)
+    assert guard.total() == (10, 5)
+
+
+def test_nonsense_in_a_ring_hides_no_more_than_a_turn_of_it() -> None:
+    guard = Guard()
+    guard.fall(0, 0, 2**64)
+    guard.total()
+
+    guard.fall(20_000, 20_000, 0)
+
+    assert guard.total() == (0, 20_000 - 8192)
+
+
+def test_records_of_log_rules_hide_nothing_once_they_are_not_wished_for() -> None:
+    guard = Guard()
+    guard.unwritten.follow(LOGS)
+    guard.fall(100, 10, 500)
+    guard.unwritten.follow(NOBODY_WATCHES)
+    guard.fall(100, 10, 3)
+
+    assert guard.total() == (180, 7)
