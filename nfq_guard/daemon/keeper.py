@@ -85,10 +85,10 @@ class Keeper:
         return candidate
 
     def _reasons(self, error: Exception) -> tuple[str, ...]:
-        """Log why files cannot be brought to bear, and return it."""
+        """Log why files cannot be brought to bear, and return it; a warning is no reason."""
         if isinstance(error, ConfigError):
             report(self._log, error.problems)
-            return tuple(str(problem) for problem in error.problems)
+            return tuple(str(each) for each in error.problems if each.severity is Severity.ERROR)
         why = f"{type(error).__name__}: {error}"
         self._log.error("the rules hit a bug of nfq-guard", error=why)
         return (f"internal error: {why}",)
