@@ -3,7 +3,7 @@
 import { ask, button, byId, full, make, number, titled, worded } from "/shared.js";
 
 const opened = new Map();  // what each open chain shows, by its key
-let drawn = "", interfaces = new Map(), lose = () => {};
+let drawn = "", greeted = false, interfaces = new Map(), lose = () => {};
 
 // What an interface is governed by, as far as the map has been asked for.
 export const governing = (name) => interfaces.get(name) ?? interfaces.get("*") ?? "";
@@ -17,10 +17,18 @@ export async function showMap() {
     const text = JSON.stringify(found);
     if (text !== drawn) drawMap(found);
     drawn = text;
+    greet();
     if (!byId("map").hidden) await Promise.all([...opened.values()].map((chain) => chain.load()));
   } catch (error) {
     lose(error);
   }
+}
+
+// Whoever looks for the first time sees rules, not how to get at them.
+function greet() {
+  const first = document.querySelector("#endpoints > details > details");
+  if (greeted || byId("map").hidden || !first) return;
+  first.parentElement.open = first.open = greeted = true;
 }
 
 function drawMap(found) {
