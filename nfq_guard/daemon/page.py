@@ -116,6 +116,7 @@ class Page:
         else:
             answer |= live.ask(Want(after, given.number("most", MOST, MOST), allowed, meant), now)
             answer["hint"] = hint(meant, allowed=allowed)
+        answer["is_filter"] = _is_filter(given.text("text", _LONGEST_QUERY))
         answer["totals"] = self._sight.totals.read(now)
         answer["state"] = state(self._sight.telemetry)
         return _json(answer)
@@ -186,6 +187,14 @@ class _Parameters:
 def asset(name: str) -> bytes:
     """Return a file of the page."""
     return resources.files("nfq_guard.daemon").joinpath("assets", name).read_bytes()
+
+
+def _is_filter(text: str) -> bool:
+    """Return whether a search that found nothing was perhaps meant as a filter."""
+    try:
+        return bool(parse_filter(text).canonical)
+    except FilterError:
+        return False
 
 
 def _json(document: dict[str, Any]) -> bytes:

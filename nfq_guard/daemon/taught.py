@@ -61,3 +61,5 @@ def _labels(key: CounterKey) -> VerdictLabels:
 
 _REASONS = {"Tier": Reason.TIER_DEFAULT, "Profile": Reason.PROFILE, "HostEndpoint": Reason.NO_MATCH}
 """By what decided; any other kind is a policy."""
+LEARNED_REASONS = frozenset(map(str, (*_REASONS.values(), Reason.POLICY)))
+"""Of what the kernel decides by itself: those that it can only have been taught."""

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nfq_guard.daemon.counters import Word
+from nfq_guard.daemon.taught import LEARNED_REASONS
 
 if TYPE_CHECKING:
     from nfq_guard.daemon.telemetry import Telemetry
@@ -51,7 +52,10 @@ class Totals:
             verdicts[labels.verdict] += count
         return {
             "verdicts": dict(verdicts),
-            "kernel": [labels._asdict() | {"packets": count} for labels, count in kernel.verdicts.items()],
+            "kernel": [
+                labels._asdict() | {"packets": count, "learned": labels.reason in LEARNED_REASONS}
+                for labels, count in kernel.verdicts.items()
+            ],
             "at": now,
             "packets": seen.counters.word(Word.PACKETS),
             "queue_depth": kernel.queue_depth,

@@ -156,6 +156,14 @@ def test_a_filter_that_cannot_be_read_is_said_and_the_rest_is_told(site: Site) -
 
 
 @pytest.mark.parametrize(
+    ("text", "is_filter"),
+    [("deny and dport 443", True), ("tcp", True), ("zzz", False), (" ", False), ("", False)],
+)
+def test_a_text_that_reads_as_a_filter_is_said_to(site: Site, text: str, *, is_filter: bool) -> None:
+    assert site.json("/api/live", text=text)["is_filter"] is is_filter
+
+
+@pytest.mark.parametrize(
     ("path", "parameters", "word"),
     [
         ("/api/live", {"after": "-1"}, "after"),

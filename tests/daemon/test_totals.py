@@ -38,8 +38,20 @@ def test_verdicts_of_workers_and_kernel_are_told_together() -> None:
 
     assert found is not None
     assert (found["verdicts"]["deny"], found["verdicts"]["allow"]) == (7, 4)
-    assert found["kernel"] == [LABELS._asdict() | {"packets": 4}]
+    assert found["kernel"] == [LABELS._asdict() | {"packets": 4, "learned": False}]
     assert (found["queue_depth"], found["queue_dropped"], found["at"]) == (2, 4, 10.0)
+
+
+def test_what_the_kernel_was_taught_is_told_from_what_it_decides_anyhow() -> None:
+    guard = Guard()
+    reasons = ("policy", "tier-default", "profile", "no-match", "failsafe", "invalid")
+    kernel = {VerdictLabels(reason, "deny", "ingress", "normal"): 1 for reason in reasons}
+    guard.telemetry.read_kernel = lambda: KernelReadings(kernel)
+
+    found = Totals(guard.telemetry).read(10.0)
+
+    assert found is not None
+    assert [row["reason"] for row in found["kernel"] if row["learned"]] == list(reasons[:4])
 
 
 def test_the_kernel_is_read_once_a_second_whoever_asks() -> None:

@@ -125,17 +125,53 @@ def test_a_search_leaves_what_is_meant(site: Site, tab: Browser) -> None:
     tab.type("#filter", f":{SHUT}")
     tab.wait(f"!{row_of(CLOSED)} && !!{row_of(SHUT)}")
 
-    tab.run("document.querySelector('#mode').value = 'filter'")
-    tab.run("document.querySelector('#mode').dispatchEvent(new Event('change'))")
-    tab.type("#filter", f"deny and dport {CLOSED}")
-    tab.wait(f"!!{row_of(CLOSED)} && !{row_of(SHUT)}")
+    tab.type("#filter", "zzz")
+    told(tab, "seen here has “zzz”")
+    assert not tab.run("document.querySelector('#as-filter').offsetParent")
 
+    tab.type("#filter", f"deny and dport {CLOSED}")
+    told(tab, "it reads as a filter:")
+    tab.click("#as-filter")
+    tab.wait(f"!!{row_of(CLOSED)} && !{row_of(SHUT)}")
+    assert tab.run("document.querySelector('#filter').placeholder") == "deny and dport 443"
+
+    tab.type("#filter", "dport 1")
+    told(tab, "nothing that this filter means has been seen here yet")
     tab.type("#filter", "dprot == 1")
     assert "did you mean dport?" in tab.wait("document.querySelector('#wrong').innerText")
+    told(tab, "nothing is searched before the filter can be read")
     tab.type("#filter", "allow")
     tab.wait("document.querySelector('#wrong').hidden")
     tab.wait("document.querySelector('#told').innerText.includes('tick')")
     clean(tab)
+
+
+def told(tab: Browser, words: str) -> None:
+    """Wait until the line above the verdicts says something."""
+    tab.wait(f"document.querySelector('#told').innerText.includes({json.dumps(words)})")
+
+
+def test_denials_that_the_kernel_learned_are_counted_beside_those_that_are_seen(tmp_path: Path) -> None:
+    if reason := browser.missing():
+        pytest.skip(reason)
+    with pair() as ends:
+        site = Site(ends, tmp_path, "--learned-verdicts", "true")
+        with (
+            site.daemon,
+            contextlib.closing(site.server),
+            Browser(site.guarded.namespace, tmp_path / "profile") as tab,
+        ):
+            site.daemon.start()
+            tab.open(PAGE)
+            shown(site, tab, CLOSED)
+            again = "more since [0-9:]{8} UTC were denied by the kernel itself, which does not say whose"
+            said = f"[...document.querySelectorAll('#tops h3')].every((one) => /{again}/.test(one.innerText))"
+
+            until(lambda: (site.denied(), tab.run(said))[1], "the kernel's denials are told", 30, pause=0.1)
+
+            tab.click("#tab-map")
+            tab.wait("document.querySelector('#kernel').innerText.includes('tier-default (learned)')")
+            clean(tab)
 
 
 def test_a_pause_holds_still_and_goes_on(site: Site, tab: Browser) -> None:
@@ -204,7 +240,7 @@ def test_the_map_shows_rules_and_counts_that_rise(site: Site, tab: Browser) -> N
 def test_a_guard_that_is_gone_is_said_and_found_again(site: Site, tab: Browser) -> None:
     shown(site, tab, CLOSED)
     assert site.daemon.stop() == 0
-    tab.wait("document.querySelector('#state').innerText.includes('does not answer')")
+    tab.wait("/does not answer since [0-9:]{8} UTC/.test(document.querySelector('#state').innerText)")
 
     site.daemon.start()
 

@@ -6,12 +6,13 @@ import { explain } from "/explanation.js";
 import { governing, onLoss, showMap } from "/policymap.js";
 import { ask, byId, make, number, show, worded } from "/shared.js";
 
-const MOST_KEPT = 2000, MOST_ROWS = 300, MOST_DENIED = 5000, MOST_TOP = 5, POINTS = 120;
+const MOST_KEPT = 2000, MOST_ROWS = 300, MOST_DENIED = 5000, MOST_TOP = 5, MOST_TEXT = 1000, POINTS = 120;
 const POLL = 1000, FIRST = 300, FIRST_POLLS = 6, MAP = 2000;
 
 // -- how the guard fares ------------------------------------------------------
 
-const seen = { guard: "", last: 0, skipped: 0, entries: [], denied: [], totals: null, rates: [], gone: "" };
+const seen = { guard: "", last: 0, skipped: 0, entries: [], denied: [], totals: null, rates: [], gone: "", answered: false, cleared: false,
+  kernel: null };  // what it had denied by itself when it was first asked, and when that was
 let turn = 0, paused = false, generation = null, polls = 0;
 
 function showState(state) {
@@ -36,6 +37,9 @@ function showTotals(totals) {
   byId("depth").textContent = number(totals.queue_depth);
   byId("dropped").textContent = `${number(totals.queue_dropped)} found them full`;
   showKernel(totals.kernel);
+  const denied = deniedByKernel(totals);
+  seen.kernel ??= { denied, since: clock() };
+  if (!before || denied !== deniedByKernel(before)) showTops();
   if (!before || totals.at < before.at) return;
   const seconds = totals.at - before.at;
   const rate = (verdict) => Math.max(0, ((totals.verdicts[verdict] ?? 0) - (before.verdicts[verdict] ?? 0)) / seconds);
@@ -60,8 +64,11 @@ function showRates() {
   byId("spark-said").textContent = `denied (solid), allowed (dashed), the last two minutes; peak ${shown(peak)} /s`;
 }
 
+const clock = () => `${new Date().toISOString().slice(11, 19)} UTC`;
+const deniedByKernel = (totals) => totals.kernel.filter((row) => row.verdict === "deny").reduce((sum, row) => sum + row.packets, 0);
+
 function showKernel(rows) {
-  const made = rows.map((row) => make("tr", null, make("td", null, row.reason), make("td", { class: worded(row.verdict) }, row.verdict),
+  const made = rows.map((row) => make("tr", null, make("td", null, row.learned ? `${row.reason} (learned)` : row.reason), make("td", { class: worded(row.verdict) }, row.verdict),
     make("td", null, `${row.direction}, ${row.stage}`), make("td", { class: "number" }, number(row.packets))));
   byId("kernel").tBodies[0].replaceChildren(...made);
 }
@@ -115,14 +122,33 @@ function showAll() {
   say();
 }
 
-function say(hint) {
-  const rows = byId("verdicts").tBodies[0].rows.length;
-  const parts = [`${number(rows)} shown`];
-  if (seen.skipped) parts.push(`${number(seen.skipped)} skipped: too many to show`);
-  if (!seen.entries.length) parts.push(byId("allowed").checked ? "nothing yet" : "no denial yet");
+function nothing() {
+  if (!seen.answered) return "asking the guard …";
+  const what = byFilter() && byId("filter").value.trim() ? "nothing that this filter means" : byId("allowed").checked ? "nothing" : "no denial";
+  return `${what} has been seen here ${seen.cleared ? "since this was cleared" : "yet"}`;
+}
+
+const found = () => byId("verdicts").tBodies[0].rows.length;
+
+function outcome() {
+  if (byFilter() && !byId("wrong").hidden) return "nothing is searched before the filter can be read";
+  if (!seen.entries.length) return nothing();
+  return found() ? `${number(found())} shown` : `none of the ${number(seen.entries.length)} seen here has “${byId("filter").value.trim()}”`;
+}
+
+function say(answer) {
+  const parts = [outcome()];
+  if (seen.skipped) parts.push(`${number(seen.skipped)} skipped${needle() ? " and not searched" : ""}: too many to show`);
   if (paused) parts.push("paused");
-  if (hint) parts.push(hint);
+  if (answer?.hint) parts.push(answer.hint);
+  byId("as-filter").hidden = !answer?.is_filter || byFilter() || found() > 0;
+  if (!byId("as-filter").hidden) parts.push("it reads as a filter:");
   byId("told").textContent = parts.join("; ");
+}
+
+function unseen() {
+  const more = seen.kernel && seen.totals ? deniedByKernel(seen.totals) - seen.kernel.denied : 0;
+  return more > 0 ? `; ${number(more)} more since ${seen.kernel.since} were denied by the kernel itself, which does not say whose` : "";
 }
 
 function showTops() {
@@ -138,7 +164,7 @@ function showTops() {
     const counts = new Map();
     for (const key of seen.denied.map(of)) if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
     const first = [...counts].sort((one, other) => other[1] - one[1]).slice(0, MOST_TOP);
-    return make("section", null, make("h3", null, `denied most: ${title}, of ${number(seen.denied.length)} denials seen here`),
+    return make("section", null, make("h3", null, `denied most: ${title}, of ${number(seen.denied.length)} denials seen here${unseen()}`),
       make("ol", null, ...first.map(([key, count]) => make("li", null, make("span", null, key), make("span", null, number(count))))));
   });
   byId("tops").replaceChildren(...made);
@@ -147,15 +173,21 @@ function showTops() {
 function forget() {
   turn += 1;
   polls = 0;
-  Object.assign(seen, { last: 0, skipped: 0, entries: [], denied: [] });
+  Object.assign(seen, { last: 0, skipped: 0, entries: [], denied: [], answered: false, cleared: false });
   showTops();
   showAll();
+}
+
+function turnMode() {
+  byId("filter").placeholder = byFilter() ? "deny and dport 443" : "any text: 192.0.2.7, :443, eth0";
+  forget();
 }
 
 function take(answer) {
   if (seen.gone) show(byId("wrong"), "");
   seen.gone = "";
-  if (answer.guard !== seen.guard) Object.assign(seen, { guard: answer.guard, last: 0, totals: null });
+  if (answer.guard !== seen.guard) Object.assign(seen, { guard: answer.guard, last: 0, totals: null, kernel: null });
+  seen.answered = true;
   showState(answer.state);
   showTotals(answer.totals);
   show(byId("wrong"), answer.wrong);
@@ -164,11 +196,11 @@ function take(answer) {
     seen.skipped += answer.skipped;
     add(answer.events);
   }
-  say(answer.hint);
+  say(answer);
 }
 
 function lose(error) {
-  seen.gone ||= new Date().toLocaleTimeString();
+  seen.gone ||= clock();
   byId("state").textContent = `the guard does not answer since ${seen.gone} (${error.message}); trying again`;
   byId("state").className = "bad";
 }
@@ -178,6 +210,7 @@ async function poll() {
     const mine = turn;
     const wish = { guard: seen.guard, after: seen.last, allowed: byId("allowed").checked ? 1 : 0, filter: byFilter() ? byId("filter").value : "" };
     if (paused) wish.most = 0;
+    if (needle() && !found()) wish.text = byId("filter").value.slice(0, MOST_TEXT);
     try {
       const answer = await ask("/api/live", wish);
       if (mine === turn) take(answer);
@@ -202,9 +235,14 @@ function choose(view) {
 for (const view of ["live", "map"]) byId(`tab-${view}`).addEventListener("click", () => choose(view));
 byId("search").addEventListener("submit", (event) => event.preventDefault());
 byId("filter").addEventListener("input", () => (byFilter() ? forget() : showAll()));
-byId("mode").addEventListener("change", forget);
+byId("mode").addEventListener("change", turnMode);
+byId("as-filter").addEventListener("click", () => { byId("mode").value = "filter"; turnMode(); byId("filter").focus(); });
 byId("allowed").addEventListener("change", forget);
-byId("clear").addEventListener("click", () => { Object.assign(seen, { skipped: 0, entries: [], denied: [] }); showTops(); showAll(); });
+byId("clear").addEventListener("click", () => {
+  Object.assign(seen, { skipped: 0, entries: [], denied: [], cleared: true, kernel: seen.totals && { denied: deniedByKernel(seen.totals), since: clock() } });
+  showTops();
+  showAll();
+});
 byId("pause").addEventListener("click", () => {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", String(paused));
@@ -218,6 +256,6 @@ async function followMap() {
 }
 
 onLoss(lose);
-showTops();
+turnMode();
 poll();
 followMap();
