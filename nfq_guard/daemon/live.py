@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +36,8 @@ RECORDS, LEAST_RECORDS = 200, 16
 """Records that a turn of the controller's loop reads: of all rings together, of each at least."""
 READ_SECONDS = 0.2
 """Between two such turns: events of other kinds turn the loop, too."""
+SEARCH_SECONDS = 0.1
+"""Of one answer: whoever may ask can write a filter that takes long, and the controller's loop wants its turn."""
 _WHO = "page"
 _USUAL = frozenset({DENY, UNJUDGED, LOG})
 """What is told unless more is asked for."""
@@ -120,14 +123,20 @@ class Live:
             recent, last = list(self._recent), self._last
         known = 0 if want.after > last else want.after
         fresh = [seen for seen in recent if seen.number > known]
-        passed_over = last - known - len(fresh) if known else 0
-        meant = [seen for seen in fresh if self._means(want, seen.event)]
-        told = meant[len(meant) - want.most :] if len(meant) > want.most else meant
-        return {
-            "last": last,
-            "skipped": passed_over + len(meant) - len(told),
-            "events": [_told(seen) for seen in told],
-        }
+        skipped = last - known - len(fresh) if known else 0
+        told, left = self._search(fresh, want)
+        return {"last": last, "skipped": skipped + left, "events": [_told(seen) for seen in told]}
+
+    def _search(self, fresh: list[Seen], want: Want) -> tuple[list[Seen], int]:
+        """Return the newest that are meant, oldest first, and how many older ones were not looked at."""
+        until = time.monotonic() + SEARCH_SECONDS
+        told: list[Seen] = []
+        for at, seen in enumerate(reversed(fresh)):
+            if len(told) >= want.most or time.monotonic() > until:
+                return told[::-1], len(fresh) - at
+            if self._means(want, seen.event):
+                told.append(seen)
+        return told[::-1], 0
 
     @staticmethod
     def _means(want: Want, event: Event) -> bool:

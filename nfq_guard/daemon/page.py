@@ -8,6 +8,7 @@ the HTTP side; must never touch what is the controller's loop's.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,6 +56,10 @@ _LONGEST_QUERY = 16_384
 _LONGEST_QUESTION = 4096
 """Of a flow as JSON. A line of the verdict stream has some seven hundred."""
 _LONGEST_NAME = 300
+_PATIENCE = 0.5
+"""Seconds that a request waits for its turn."""
+_WAITING = frozenset({"/api/explain"})
+"""Waits for another process, and works out nothing here."""
 _MOST_FIELDS = 16
 
 
@@ -79,6 +84,8 @@ class Page:
         self._sight = sight
         self._who = who
         self._names = names
+        self._turn = threading.Lock()
+        """One answer at a time: a crowd that asks is not to take the processor from the controller's loop."""
         self._data: Mapping[str, Callable[[_Parameters], bytes]] = {
             "/api/live": self._live,
             "/api/map": self._map,
@@ -96,10 +103,16 @@ class Page:
         if request.path in _ASSETS:
             name, kind = _ASSETS[request.path]
             return _answer(200, kind, asset(name))
+        waits = request.path in _WAITING
+        if not waits and not self._turn.acquire(timeout=_PATIENCE):
+            return _answer(503, _PLAIN, b"others ask just now: try again in a moment\n")
         try:
             return _answer(200, _JSON, self._data[request.path](_Parameters(request.query)))
         except _BadRequestError as error:
             return _answer(400, _PLAIN, f"{error}\n".encode())
+        finally:
+            if not waits:
+                self._turn.release()
 
     def _live(self, given: _Parameters) -> bytes:
         now = time.monotonic()

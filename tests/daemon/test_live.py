@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from captures import wire
 
+from nfq_guard.daemon import live
 from nfq_guard.daemon.legends import Legends
 from nfq_guard.daemon.live import KEPT, MOST, READ_SECONDS, RECORDS, Live, Want, hint
 from nfq_guard.daemon.protocol import Watch
@@ -175,6 +176,19 @@ def test_what_was_allowed_is_told_only_to_whoever_wants_it() -> None:
 
     assert post.ask()[0] == [1, 3, 4]
     assert post.ask(allowed=True)[0] == [0, 1, 2, 3, 4]
+
+
+def test_a_search_that_takes_too_long_ends_and_says_how_many_it_has_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    post = Post()
+    post.ask()
+    for port in range(5):
+        post.write(port)
+    post.turn()
+    monkeypatch.setattr(live, "SEARCH_SECONDS", -1.0)
+
+    assert post.ask() == ([], 5, 5)
 
 
 def test_several_queues_are_told_in_the_order_of_time() -> None:

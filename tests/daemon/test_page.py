@@ -222,3 +222,14 @@ def test_the_page_has_these_files_each_short_enough_to_read() -> None:
         *("page.html", "page.css", "page.js", "shared.js", "explanation.js", "policymap.js"),
     }
     assert all(path.read_text(encoding="utf-8").count("\n") <= 400 for path in folder.iterdir())
+
+
+def test_one_answer_is_worked_out_at_a_time_and_whoever_would_wait_long_is_told(site: Site) -> None:
+    with site.page._turn:
+        assert [site.get(path).status for path in ("/api/live", "/api/map", "/api/rules")] == [503] * 3
+        assert site.get("/").status == 200
+        assert site.get("/api/explain", flow="{}").status == 200
+
+    assert site.get("/api/live").status == 200
+    assert site.get("/api/live", after="x").status == 400
+    assert site.get("/api/live").status == 200
