@@ -117,6 +117,7 @@ class Live:
         """Return the newest events that a page has not seen, and wish for more of them for a while."""
         until = now + LEASE_SECONDS
         with self._lock:
+            lapsed = 0.0 < self._denied_until <= now
             self._denied_until = max(self._denied_until, until)
             if want.allowed:
                 self._allowed_until = max(self._allowed_until, until)
@@ -125,7 +126,13 @@ class Live:
         fresh = [seen for seen in recent if seen.number > known]
         skipped = last - known - len(fresh) if known else 0
         told, left = self._search(fresh, want)
-        return {"last": last, "skipped": skipped + left, "events": [_told(seen) for seen in told]}
+        return {
+            "last": last,
+            "skipped": skipped + left,
+            # What fell while no page asked was not written down for pages, and is in the totals alone.
+            "lapsed": bool(known) and lapsed,
+            "events": [_told(seen) for seen in told],
+        }
 
     def _search(self, fresh: list[Seen], want: Want) -> tuple[list[Seen], int]:
         """Return the newest that are meant, oldest first, and how many older ones were not looked at."""

@@ -191,6 +191,24 @@ def test_a_search_that_takes_too_long_ends_and_says_how_many_it_has_not_looked_a
     assert post.ask() == ([], 5, 5)
 
 
+def test_a_page_that_did_not_ask_for_a_while_is_told_so_once() -> None:
+    post = Post()
+    post.ask()
+    post.write(1)
+    post.turn()
+
+    def lapsed(after: int) -> bool:
+        want = Want(after, MOST, allowed=False, filter=EVERYTHING)
+        return bool(post.live.ask(want, post.now)["lapsed"])
+
+    assert not lapsed(1)
+    post.now += LEASE_SECONDS
+    assert lapsed(1)
+    assert not lapsed(1)
+    post.now += LEASE_SECONDS
+    assert not lapsed(0)
+
+
 def test_several_queues_are_told_in_the_order_of_time() -> None:
     post = Post(2)
     post.ask()

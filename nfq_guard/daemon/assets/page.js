@@ -11,7 +11,7 @@ const POLL = 1000, FIRST = 300, FIRST_POLLS = 6, MAP = 2000;
 
 // -- how the guard fares ------------------------------------------------------
 
-const seen = { guard: "", last: 0, skipped: 0, entries: [], denied: [], totals: null, rates: [], gone: "", answered: false, cleared: false,
+const seen = { guard: "", last: 0, skipped: 0, entries: [], denied: [], totals: null, rates: [], gone: "", lapsed: "", answered: false, cleared: false,
   kernel: null };  // what it had denied by itself when it was first asked, and when that was
 let turn = 0, paused = false, generation = null, polls = 0;
 
@@ -139,6 +139,7 @@ function outcome() {
 function say(answer) {
   const parts = [outcome()];
   if (seen.skipped) parts.push(`${number(seen.skipped)} skipped${needle() ? " and not searched" : ""}: too many to show`);
+  if (seen.lapsed) parts.push(`this page asked for nothing for a while before ${seen.lapsed}: what fell then is in the totals alone`);
   if (paused) parts.push("paused");
   if (answer?.hint) parts.push(answer.hint);
   byId("as-filter").hidden = !answer?.is_filter || byFilter() || found() > 0;
@@ -173,7 +174,7 @@ function showTops() {
 function forget() {
   turn += 1;
   polls = 0;
-  Object.assign(seen, { last: 0, skipped: 0, entries: [], denied: [], answered: false, cleared: false });
+  Object.assign(seen, { last: 0, skipped: 0, lapsed: "", entries: [], denied: [], answered: false, cleared: false });
   showTops();
   showAll();
 }
@@ -194,6 +195,7 @@ function take(answer) {
   if (!answer.wrong && !paused) {
     seen.last = answer.last;
     seen.skipped += answer.skipped;
+    if (answer.lapsed) seen.lapsed = clock();
     add(answer.events);
   }
   say(answer);
