@@ -205,8 +205,9 @@ class Follower:
             return
         after = self._unwritten
         more = None if before is None or after is None else max(0, after - before)
-        if held_up > self._lease or more:
-            self._say(self.gaps.add(max(0.0, held_up - self._lease), more))
+        missed = held_up > self._lease or more
+        if missed and (said := self.gaps.add(max(0.0, held_up - self._lease), more)):
+            self._say(said)
 
     def _come_back(self) -> None:
         try:

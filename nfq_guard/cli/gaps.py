@@ -22,16 +22,16 @@ class Gaps:
         self._uncounted = False
 
     def add(self, seconds: float, verdicts: int | None) -> str:
-        """Take in a gap that has ended, and return what there is to say; None: nobody counted the verdicts."""
+        """Take in a gap that has ended, and return what there is to say, if anything; None: nobody counted the verdicts."""
         if verdicts != 0:
             self.seconds += seconds
         self.verdicts += verdicts or 0
         self._uncounted |= verdicts is None
+        if verdicts == 0:
+            return ""
         head = f"not watching for {_shown(seconds)} s:"
         if verdicts is None:
             return f"{head} what fell meanwhile was not written down"
-        if not verdicts:
-            return f"{head} nothing fell meanwhile that was not written down"
         what = "verdict that fell meanwhile was" if verdicts == 1 else "verdicts that fell meanwhile were"
         return f"{head} {verdicts} {what} not written down"
 

@@ -11,7 +11,7 @@ from nfq_guard.cli.gaps import Gaps
         (58.04, 1200, "not watching for 58 s: 1200 verdicts that fell meanwhile were not written down"),
         (0.25, 1, "not watching for 0.2 s: 1 verdict that fell meanwhile was not written down"),
         (3.0, None, "not watching for 3.0 s: what fell meanwhile was not written down"),
-        (3.0, 0, "not watching for 3.0 s: nothing fell meanwhile that was not written down"),
+        (3.0, 0, ""),
     ],
 )
 def test_a_gap_is_told_with_what_fell_in_it(seconds: float, verdicts: int | None, said: str) -> None:
