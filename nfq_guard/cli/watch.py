@@ -7,7 +7,6 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from nfq_guard.cli.main import CommandFailedError, Exit
 from nfq_guard.cli.options import Format, facts_option, format_option, rules_option
 from nfq_guard.cli.outputs import STANDARD_OUTPUT, CaptureFile, Lines, wants_colour
 from nfq_guard.cli.settings import resolve_settings, settings_options
+from nfq_guard.cli.showing import Showing
 from nfq_guard.model.printable import printable
 from nfq_guard.stream.fields import BARE, FIELDS
 from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wishes
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from nfq_guard.cli.explaining import Explaining
     from nfq_guard.cli.outputs import Output
     from nfq_guard.daemon.settings import Settings
-
-_PAUSE = 0.05
-"""Seconds between two looks at rings that had nothing new."""
-_SECOND = 1.0
-"""Between two readings of what the kernel counts, and two lines about losses."""
 
 
 @click.command(
@@ -135,7 +130,7 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
             outputs.append(_lines(output, explaining))
         to_stdout = shows_lines or write == STANDARD_OUTPUT
         pause = _Pause(sys.stdout if to_stdout else None)
-        watch = _Watch(follower, wanted, outputs, count, pause, explaining)
+        watch = Showing(follower, wanted, outputs, count, pause, _say, explaining)
         stack.callback(watch.sum_up)
         with _stopping(watch.stop):
             watch.run(None if seconds is None else time.monotonic() + seconds)
@@ -228,96 +223,3 @@ class _Pause:
         """BrokenPipeError if there is nobody left to write for."""
         if self._poll.poll(seconds * 1000):
             raise BrokenPipeError
-
-
-@dataclass
-class _Watch:
-    """The loop, and what it has done so far."""
-
-    follower: Follower
-    wanted: Filter
-    outputs: list[Output]
-    count: int | None
-    pause: Callable[[float], None]
-    explaining: Explaining | None = None
-    shown: int = 0
-    read: int = 0
-    stopped: bool = False
-    _told_lost: int = field(default=0, init=False)
-    _moves: int = field(default=0, init=False)
-    """Of the guard's rules, when files were last read for explanations."""
-
-    def stop(self) -> None:
-        """End after this turn; asked twice, at once: a write may wait for somebody who does not read."""
-        if self.stopped:
-            raise KeyboardInterrupt
-        self.stopped = True
-
-    def run(self, deadline: float | None) -> None:
-        """Show verdicts until it is stopped, enough are shown or time is over."""
-        next_second = 0.0
-        self._moves = self.follower.moves
-        self._flush()  # what a file begins with
-        while not self.stopped and not self._is_enough():
-            now = time.monotonic()
-            if deadline is not None and now >= deadline:
-                return
-            came = self._turn()
-            if now >= next_second:
-                next_second = now + _SECOND
-                self._every_second()
-            self._flush()
-            self.follower.keep()
-            if not came:
-                self.pause(_PAUSE)
-
-    def _is_enough(self) -> bool:
-        return self.count is not None and self.shown >= self.count
-
-    def _turn(self) -> bool:
-        events = self.follower.read()
-        self.read += len(events)
-        self._read_anew()
-        for event in events:
-            if self.wanted.matches(event):
-                self.shown += 1
-                for output in self.outputs:
-                    output.event(event)
-                if self._is_enough():
-                    break
-        return bool(events)
-
-    def _read_anew(self) -> None:
-        """Explain by the files as they are, once the guard has taken in others."""
-        moves = self.follower.moves
-        if self.explaining is not None and moves != self._moves:
-            self._moves = moves
-            self.explaining.reload()
-
-    def _every_second(self) -> None:
-        self._tell_lost()
-        now = time.time_ns()
-        for counted in self.follower.counted():
-            event = counted.event(now)
-            if self.wanted.matches(event):
-                for output in self.outputs:
-                    output.counted(event, counted.packets)
-
-    def _tell_lost(self) -> None:
-        lost = self.follower.lost
-        if lost > self._told_lost:
-            _say(f"too slow: {lost - self._told_lost} verdicts lost, {lost} in all")
-            self._told_lost = lost
-
-    def _flush(self) -> None:
-        for output in self.outputs:
-            output.flush()
-
-    def sum_up(self) -> None:
-        """Say how much was shown, and how much was not."""
-        parts = (
-            f"{self.shown} shown of {self.read} read",
-            f"{self.follower.lost} lost",
-            self.follower.gaps.sum_up(),
-        )
-        _say(", ".join(filter(None, parts)))

@@ -54,6 +54,17 @@ _SETTLED = _ALL - {LOG}
 _JUDGED = frozenset({"reason", "unparsable"})
 """Fields that only a verdict has: whatever they are compared with, a Log rule is not meant."""
 
+_COUNTED = frozenset({"verdict", "reason", "stage", "direction", "side", "unparsable"})
+"""Fields that are known of every packet that the kernel counts."""
+_OF_RULES, _OF_PORTS = frozenset({"tier", "policy", "kind", "rule"}), frozenset({"sport", "dport", "port"})
+_LACKING: dict[str, frozenset[str]] = {
+    Reason.ESTABLISHED: _OF_RULES,
+    Reason.INVALID: _OF_RULES,
+    Reason.NEIGHBOR_DISCOVERY: _OF_RULES | _OF_PORTS,
+    Reason.FAILSAFE: _OF_RULES,
+}
+"""Reason -> what no packet of it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -139,6 +150,46 @@ def _hit(node: Compare) -> Hit:
         addresses = AddressSet.of(nets)
         return lambda address: address[1] in addresses.family(address[0])
     return frozenset(map(str, node.values)).__contains__
+
+
+# -- what is known in part --------------------------------------------------------
+
+
+class _May(NamedTuple):
+    """What a condition may be."""
+
+    true: bool
+    false: bool
+
+
+def may_mean(node: Node, counted: Event) -> bool:
+    """Return whether one of the packets that the kernel only counts (stream/counted.py) may be meant."""
+    return _may(node, counted).true
+
+
+def _may(node: Node, counted: Event) -> _May:
+    match node:
+        case Compare():
+            if node.field not in _of_counted(counted):
+                return _May(true=True, false=True)
+            hit = _comparison(node)(counted)
+            return _May(hit, not hit)
+        case Not(operand):
+            true, false = _may(operand, counted)
+            return _May(false, true)
+        case And(operands):
+            parts = [_may(each, counted) for each in operands]
+            return _May(all(part.true for part in parts), any(part.false for part in parts))
+        case Or(operands):
+            parts = [_may(each, counted) for each in operands]
+            return _May(any(part.true for part in parts), all(part.false for part in parts))
+        case Everything():
+            return _May(true=True, false=False)
+
+
+def _of_counted(counted: Event) -> frozenset[str]:
+    """Return the fields that are known of such packets, those included that they cannot have."""
+    return _COUNTED | _LACKING.get(counted.reason, frozenset())
 
 
 # -- which verdicts can be meant -----------------------------------------------

@@ -7,7 +7,16 @@ from events import EVENTS, FRAGMENT, PING, SHOP_WEB, SSH, WEB6, denied, event
 from filter_oracle import NODES, means
 from hypothesis import given
 
-from nfq_guard.stream.filter import Filter, conjoin, equals, parse_filter, wanted_verdicts, wishes
+from nfq_guard.stream.counted import Counted, Labels
+from nfq_guard.stream.filter import (
+    Filter,
+    conjoin,
+    equals,
+    may_mean,
+    parse_filter,
+    wanted_verdicts,
+    wishes,
+)
 from nfq_guard.stream.record import ALLOW, DENY, LOG, PASS, UNJUDGED
 
 if TYPE_CHECKING:
@@ -108,6 +117,42 @@ def test_only_these_verdicts_need_to_be_told(text: str, verdicts: set[str]) -> N
 )
 def test_no_more_is_asked_for_than_may_be_meant(text: str, asked: tuple[str, ...]) -> None:
     assert wishes(parse_filter(text).node) == asked
+
+
+MAY_MEAN = {
+    "everything": ("", "policy", True),
+    "a port": ("dport 22", "policy", True),
+    "a port of a failsafe": ("dport 22", "failsafe", True),
+    "no port of neighbor discovery": ("dport 22", "neighbor-discovery", False),
+    "not a port": ("not dport 22", "policy", True),
+    "another verdict": ("deny and dport 22", "policy", False),
+    "another direction": ("out and dport 22", "policy", False),
+    "this one": ("in and dport 22", "policy", True),
+    "another reason": ("reason == policy and tcp", "failsafe", False),
+    "a rule's policy": ("policy x", "policy", True),
+    "no policy of a failsafe": ("policy x", "failsafe", False),
+    "not a policy of a failsafe": ("not policy x", "failsafe", True),
+    "one of two": ("deny or tcp", "policy", True),
+    "neither": ("deny or out", "policy", False),
+    "not what is sure": ("not (allow or tcp)", "policy", False),
+    "what could not be judged": ("unparsable == tiny-fragment", "policy", False),
+}
+
+
+@pytest.mark.parametrize(("text", "reason", "expected"), MAY_MEAN.values(), ids=MAY_MEAN.keys())
+def test_what_is_only_counted_may_be_meant(text: str, reason: str, *, expected: bool) -> None:
+    counted = Counted(Labels(reason, ALLOW, "ingress", "normal"), 1).event(0)
+
+    assert may_mean(parse_filter(text).node, counted) is expected
+
+
+@given(NODES, EVENTS)
+def test_of_what_is_meant_its_count_may_be_meant(node: Node, one: Event) -> None:
+    if one.unparsable or one.rule is None or one.reason not in {"policy", "tier-default", "no-match"}:
+        return  # the kernel was taught no such verdict
+    counted = Counted(Labels(one.reason, one.verdict, one.side, one.stage), 1).event(0)
+    if counted.direction == one.direction:
+        assert not means(node, one) or may_mean(node, counted)
 
 
 def test_filters_are_joined_with_names_from_elsewhere() -> None:
