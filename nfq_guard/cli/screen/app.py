@@ -58,12 +58,14 @@ class Top(App[None]):
     #rules { height: 7fr; min-height: 3; }
     #denied { height: 4fr; min-height: 3; }
     #denied Static { width: 1fr; height: 100%; margin-right: 1; }
+    #kernel { display: none; height: 1; }
+    #kernel.counted { display: block; }
     #flows { height: 8fr; min-height: 3; }
     #ask { display: none; height: 2; }
     #ask.open { display: block; }
     #ask Input { border: none; height: 1; padding: 0; background: ansi_default; }
     #wrong { height: 1; }
-    .zoomed #denied, .zoomed #flows { display: none; }
+    .zoomed #denied, .zoomed #kernel, .zoomed #flows { display: none; }
     Footer { background: ansi_default; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -106,6 +108,7 @@ class Top(App[None]):
         with Horizontal(id="denied"):
             for name in _COLUMNS:
                 yield Static(id=name, classes="panel", markup=False)
+        yield Static(id="kernel", markup=False)
         yield Static(id="flows", classes="panel", markup=False)
         with Vertical(id="ask"):
             yield Input(id="filter", placeholder="a filter as for nfq-guard watch; empty: everything")
@@ -159,6 +162,9 @@ class Top(App[None]):
         self.query_one("#by").display = self.size.width >= _NARROW
         for name, (hitters, also) in columns.items():
             self._put(name, partial(draw.denied, hitters, names=also), draw.denied_title(name, view))
+        by_kernel = draw.by_kernel(view, self.size.width)
+        self.query_one("#kernel").set_class(bool(by_kernel), "counted")
+        self._put("kernel", lambda _width, _height: by_kernel)
 
     def _flows(self, width: int, height: int) -> list[Text]:
         latest = self._view.board.latest

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nfq_guard.cli.status import full_name, rule_text
 from nfq_guard.stream.rates import Rates
 from nfq_guard.stream.record import ALLOW, DENY
-from nfq_guard.stream.tally import Denied, Tally
+from nfq_guard.stream.tally import SECONDS, Denied, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +32,8 @@ RATE_SECONDS = 5.0
 MOST_RULES = 200
 """Rows that are handed on. There may be many thousand rules."""
 _MOST_DENIED = 30
+_MOST_COUNTS = 120
+"""Readings of what the kernel has denied that are kept; there is about one a second."""
 
 
 class Sort(StrEnum):
@@ -95,6 +97,8 @@ class Board(NamedTuple):
     rules: tuple[RuleRow, ...]
     rule_count: int
     denied: Denied
+    denied_by_kernel: int
+    """Packets that it has denied by itself in the same time, and that may be meant: they are not in `denied`."""
     latest: tuple[Latest, ...]
     read: int
     """Verdicts that were shown or counted."""
@@ -121,6 +125,8 @@ class Figures:
         self._verdicts: Rates[str] = Rates(RATE_SECONDS)
         self._history: dict[str, deque[float]] = {verdict: deque(maxlen=HISTORY) for verdict in (ALLOW, DENY)}
         self._passed_over = 0
+        self._by_kernel: deque[tuple[float, int]] = deque(maxlen=_MOST_COUNTS)
+        """When it was read, and how many packets more the kernel had denied by then."""
 
     def status(self, answer: Answer, now: float) -> None:
         """Take the answer to `status`; ValueError for one of another form, of which nothing is taken."""
@@ -144,9 +150,15 @@ class Figures:
         self._tally.take(events, now)
         self._passed_over += passed_over
 
+    def by_kernel(self, denied: int, now: float) -> None:
+        """Take how many packets that may be meant the kernel has denied by itself since it was read before."""
+        if denied:
+            self._by_kernel.append((now, denied))
+
     def start_over(self) -> None:
         """Forget verdicts: others are meant from now on."""
         self._tally = Tally()
+        self._by_kernel.clear()
         self._passed_over = 0
 
     def board(self, now: float, sort: Sort, *, by_policy: bool) -> Board:
@@ -159,6 +171,7 @@ class Figures:
             tuple(_sorted(rows, sort)),
             len(rows),
             self._tally.denied(_MOST_DENIED, now),
+            sum(denied for at, denied in self._by_kernel if now - at < SECONDS),
             self._tally.latest(),
             self._tally.taken,
             self._passed_over,

@@ -6,6 +6,7 @@ what comes from outside commands no terminal.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,15 @@ _TOLD_BY_STEP = frozenset({"", Reason.POLICY, Reason.TIER_DEFAULT})
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999: what a record says that is later is no time."""
 _DIRECTIONS = {"ingress": "in", "egress": "out", "forward": "fwd"}
+_SHORT_KINDS = {
+    "GlobalNetworkPolicy": "gnp",
+    "NetworkPolicy": "np",
+    "Profile": "pro",
+    "HostEndpoint": "hep",
+    "WorkloadEndpoint": "wep",
+}
+"""As filters and commands take them."""
+_KIND = re.compile(rf"\b({'|'.join(_SHORT_KINDS)})\(")
 
 
 # -- numbers -------------------------------------------------------------------
@@ -79,7 +89,6 @@ def _title(view: View, now: datetime, width: int) -> Text:
     line = Text("nfq-guard top  ", no_wrap=True)
     if view.gone is not None:
         line.append(f"GUARD GONE for {view.gone:.0f} s, waiting", "bold reverse")
-        line.append(f"  {view.said}")
         return line
     if health is None:
         line.append("asking the guard")
@@ -168,11 +177,23 @@ def rules(rows: Sequence[RuleRow], width: int, height: int) -> list[Text]:
         line.append(f"{rate(row.rate):>7}", "bold" if row.rate else "")
         line.append(f" {number(row.packets):>8}  ")
         line.append(f"{row.key.action:<7}", _VERDICT_STYLES.get(row.key.action, ""))
-        line.append(f" {_DIRECTIONS.get(row.key.direction, row.key.direction):<3}  {printable(row.key.text)}")
+        line.append(f" {_DIRECTIONS.get(row.key.direction, row.key.direction):<3}  ")
+        line.append(_fitted(printable(row.key.text), width - line.cell_len))
         if row.place and width >= _WIDE:
             line.append(f"  {printable(_short(row.place, width - line.cell_len - 2))}", "dim")
         lines.append(_cut(line, width))
     return lines
+
+
+def _fitted(text: str, room: int) -> str:
+    """Return the name of a rule, its kind in short where there is no room, then without its middle."""
+    if len(text) > room:
+        text = _KIND.sub(lambda found: f"{_SHORT_KINDS[found[1]]}(", text, count=1)
+    if len(text) <= room:
+        return text
+    # Names tell themselves apart at their ends, and the rule's number stands there.
+    tail = max(0, (room - 1) // 2)
+    return f"{text[: max(0, room - 1 - tail)]}…{text[len(text) - tail :]}"
 
 
 def _short(place: str, room: int) -> str:
@@ -202,6 +223,17 @@ def denied_title(what: str, view: View) -> str:
     if what == "sources":
         return f"denied sources, {SECONDS:.0f} s"
     return f"denied by, of {number(view.board.denied.packets)}" if what == "by" else f"denied {what}"
+
+
+def by_kernel(view: View, width: int) -> list[Text]:
+    """Return the line below those columns: how much is in none of them. Empty where nothing is left out."""
+    board = view.board
+    if not board.denied_by_kernel:
+        return []
+    line = Text("", "yellow", no_wrap=True)
+    line.append(f"of {number(board.denied.packets)} read in {SECONDS:.0f} s; ")
+    line.append(f"{number(board.denied_by_kernel)} denied by the kernel not among them", "bold")
+    return [_cut(line, width)]
 
 
 def flows(latest: Sequence[Latest], chosen: int, width: int, height: int) -> list[Text]:

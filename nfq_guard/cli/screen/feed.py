@@ -15,7 +15,8 @@ from nfq_guard.adapters.control import ask
 from nfq_guard.cli.follow import Follower
 from nfq_guard.cli.screen.board import Board, Figures, Sort
 from nfq_guard.model.printable import printable
-from nfq_guard.stream.filter import wishes
+from nfq_guard.stream.filter import may_mean, wishes
+from nfq_guard.stream.record import DENY
 
 if TYPE_CHECKING:
     from nfq_guard.stream.filter import Filter
@@ -139,6 +140,7 @@ class Feed:
             self._read += len(events)
             self._keep_pace(now)
         if now >= self._next_status and self._gone_at is None:
+            self._count_kernel(now)
             self._status()
 
     def _keep_pace(self, now: float) -> None:
@@ -153,6 +155,15 @@ class Feed:
             elif self._gone_at is None:
                 self._gone_at = now
                 self._figures.forget_rates()
+
+    def _count_kernel(self, now: float) -> None:
+        counts = self._follower.counted()
+        with self._lock:
+            node = self._wanted.node
+            denied = (each for each in counts if each.labels.verdict == DENY)
+            self._figures.by_kernel(
+                sum(each.packets for each in denied if may_mean(node, each.event(0))), now
+            )
 
     def _status(self) -> None:
         began = time.monotonic()

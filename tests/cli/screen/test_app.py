@@ -138,6 +138,23 @@ def test_everything_is_on_the_screen(stage: Stage, size: tuple[int, int]) -> Non
     stage.play(scene, size)
 
 
+def test_what_the_kernel_denied_is_said_below_the_columns_once_there_is_some(stage: Stage) -> None:
+    deny = {"reason": "tier-default", "verdict": "deny", "direction": "ingress", "stage": "normal"}
+
+    async def scene(pilot: Pilot[None], stage: Stage) -> None:
+        stage.telling.kernel = [{**deny, "packets": 5}]
+        await filled(pilot, stage)
+        assert "by the kernel" not in stage.screen()
+        stage.telling.kernel = [{**deny, "packets": 2955}]
+
+        said = "of 3 read in 60 s; 2,950 denied by the kernel not among them"
+        await stage.until(pilot, lambda: said in stage.screen(), "it is said")
+        assert "latest verdicts" in stage.screen()
+        assert len(stage.screen().splitlines()) == 24
+
+    stage.play(scene)
+
+
 def test_keys_sort_group_and_zoom(stage: Stage) -> None:
     async def scene(pilot: Pilot[None], stage: Stage) -> None:
         await filled(pilot, stage)

@@ -164,3 +164,13 @@ def test_verdicts_are_counted_until_others_are_meant() -> None:
     assert [one.event.verdict for one in shown.latest] == ["allow", "deny"]
     figures.start_over()
     assert (board(figures).read, board(figures).passed_over, board(figures).latest) == (0, 0, ())
+
+
+def test_what_the_kernel_denied_is_summed_over_the_same_time() -> None:
+    figures = Figures()
+    for second in range(100):
+        figures.by_kernel(50, float(second))
+
+    assert figures.board(99.5, Sort.RATE, by_policy=False).denied_by_kernel == 60 * 50
+    figures.start_over()
+    assert figures.board(99.5, Sort.RATE, by_policy=False).denied_by_kernel == 0

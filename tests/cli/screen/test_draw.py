@@ -108,7 +108,7 @@ def test_a_guard_that_has_gone_is_the_first_thing_said() -> None:
         status(), gone=12.4, said="the guard is gone (reset); waiting for it to come back", wanted=""
     )
 
-    assert head(shown)[0].startswith("nfq-guard top  GUARD GONE for 12 s, waiting  the guard is gone (reset)")
+    assert head(shown)[0] == "nfq-guard top  GUARD GONE for 12 s, waiting"
     assert head(shown)[3].startswith("filter none: everything")
     assert head(view())[0] == "nfq-guard top  asking the guard"
 
@@ -134,6 +134,27 @@ def test_rules_stand_in_columns_with_their_place_where_there_is_room() -> None:
     ]
     assert wide[1] == f"{narrow[1]}  rules/ssh.yaml:9"
     assert len(draw.rules(ROWS, 80, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("GlobalNetworkPolicy(web)", "default/GlobalNetworkPolicy(web) rule 0"),
+        ("GlobalNetworkPolicy(a-rather-long-team-name)", "default/gnp(a-rather-long-team-name) rule 0"),
+        ("NetworkPolicy(shop/a-rather-long-team-name)", "default/np(shop/a-rather-long-team-name) rule 0"),
+        (
+            "GlobalNetworkPolicy(a-rather-long-team-name-that-allows-web-to-many)",
+            "default/gnp(a-rather-lon…lows-web-to-many) rule 0",
+        ),
+    ],
+)
+def test_rules_with_long_names_are_told_apart_at_80_columns(name: str, shown: str) -> None:
+    row = RuleRow(RuleKey("ingress", f"default/{name} rule 0", "allow"), 1.0, 1)
+    line = draw.rules([row], 80, 9)[1]
+
+    assert line.plain[31:] == shown
+    assert line.cell_len <= 80
+    assert all(draw.rules([row], width, 9)[1].cell_len <= width for width in range(1, 80))
 
 
 def test_the_end_of_a_long_path_is_shown() -> None:
@@ -236,3 +257,12 @@ def test_a_log_rule_that_was_met_is_a_line_too() -> None:
     assert draw.flow(one).plain.endswith(
         "  tier default, GlobalNetworkPolicy(allow-ssh) ingress rule 0 at rules/ssh.yaml:14"
     )
+
+
+def test_what_the_kernel_denied_is_said_to_be_in_no_column() -> None:
+    assert draw.by_kernel(view(events=(denied(),)), 80) == []
+    shown = view(events=(denied(),) * 22)
+    shown = shown._replace(board=shown.board._replace(denied_by_kernel=2950))
+
+    (line,) = draw.by_kernel(shown, 80)
+    assert line.plain == "of 22 read in 60 s; 2,950 denied by the kernel not among them"

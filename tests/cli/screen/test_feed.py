@@ -57,6 +57,22 @@ def test_status_and_verdicts_come_by_themselves(telling: Telling, feed: Feed) ->
     assert next(wish["verdicts"] for wish in telling.wishes()) == ["deny"]
 
 
+def test_what_the_kernel_denies_is_counted_as_far_as_it_may_be_meant(telling: Telling, feed: Feed) -> None:
+    deny = {"reason": "tier-default", "verdict": "deny", "direction": "ingress", "stage": "normal"}
+    rows = [deny, {**deny, "verdict": "allow", "reason": "policy"}]
+    telling.kernel = [{**row, "packets": 5} for row in rows]
+    until(lambda: any(request["command"] == "kernel-verdicts" for request in telling.asked), "it is counted")
+    time.sleep(0.2)
+    telling.kernel = [{**row, "packets": 25} for row in rows]
+
+    shown = seen(feed, lambda shown: shown.board.denied_by_kernel, "the kernel's are known")
+    assert (shown.board.denied_by_kernel, shown.board.denied.packets) == (20, 0)
+    feed.want(parse_filter("out and deny"))
+    telling.kernel = [{**row, "packets": 45} for row in rows]
+    time.sleep(1.5)
+    assert view(feed).board.denied_by_kernel == 0
+
+
 def test_another_filter_starts_over_and_is_told_to_the_guard(telling: Telling, feed: Feed) -> None:
     telling.write(DENIED)
     seen(feed, lambda shown: shown.board.read == 1, "a denial")
