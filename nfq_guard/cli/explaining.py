@@ -114,7 +114,10 @@ class Explaining:
                 compiled, explanation = self._explained(flow)
                 sentence = compiled.sentences.sentence(flow, explanation.decision)
         except ConfigError as error:
-            return Told(None, printable(f"the rule files cannot be read: {error.problems[0]}"))
+            return Told(
+                None,
+                printable(f"the rule files cannot be read (--rules PATH names others): {error.problems[0]}"),
+            )
         except (OSError, ValueError, click.ClickException) as error:
             return Told(None, printable(f"cannot be explained: {error}"))
         return Told(explanation, difference(Recorded.of_event(event), explanation), sentence)

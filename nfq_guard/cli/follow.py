@@ -72,6 +72,8 @@ class Follower:
             "verdicts": list(verdicts),
         }
         self._say = say
+        self.sources: object = None
+        """What the guard said its policy is made of, when it was found; None: it did not (cli/sources.py)."""
         self.gaps = Gaps()
         """When the guard's workers wrote nothing down for us."""
         self._counted = _counted_of(verdicts)
@@ -137,6 +139,7 @@ class Follower:
             queues = self._understood(answer)
             if len(queues) != len(descriptors):
                 raise RefusedError(f"the guard has {len(queues)} queues and told of {len(descriptors)} rings")
+            self.sources = answer.get("sources")
             return [(queue, Reader(ring)) for queue, ring in zip(queues, descriptors, strict=True)]
         except ValueError as error:
             raise RefusedError(f"the guard is of another version: {error}") from error

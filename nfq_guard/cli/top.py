@@ -53,13 +53,15 @@ def command(
 
     Its health, verdicts a second, packets by policy and rule, what is denied most, and
     the latest verdicts that FILTER means (denials, if there is none), as for `watch`.
-    Enter says why the chosen one came about, by the files of --rules as they are now.
+    Enter says why the chosen one came about, by the guard's own rule files,
+    or those of --rules, as they are now.
 
     Keys: / filter, s sort, g by policy, p pause, z zoom, Enter why, q quit.
     """
-    from nfq_guard.cli.explaining import Explaining, Source  # noqa: PLC0415 - `--help` must not pay for it
+    from nfq_guard.cli.explaining import Explaining  # noqa: PLC0415 - `--help` must not pay for it
     from nfq_guard.cli.screen.app import Top  # noqa: PLC0415 - likewise, and nobody else needs Textual
     from nfq_guard.cli.screen.feed import Feed  # noqa: PLC0415 - likewise
+    from nfq_guard.cli.sources import Asked, source_of  # noqa: PLC0415 - likewise
 
     wanted = given_filter(" ".join(words or _DENIALS))
     # Textual draws on standard error.
@@ -73,7 +75,8 @@ def command(
     try:
         _connect(feed, control, f"{control} (--control, from {resolved.origins['control']})")
         feed.start()
-        Top(feed, Explaining(Source(rules or resolved.settings.rules, facts, resolved.settings))).run()
+        source = source_of(Asked(rules, facts, flags, resolved.settings), feed.sources)
+        Top(feed, Explaining(source)).run()
         if feed.fault is not None:
             raise feed.fault
     finally:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from nfq_guard.cli.explaining import Explaining
     from nfq_guard.cli.outputs import Output
-    from nfq_guard.daemon.settings import Settings
 
 
 @click.command(
@@ -101,8 +100,8 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
     learned verdicts) are told once a second as `counted`: how many, not which. Packets of
     connections that are allowed already are not told at all.
 
-    With --explain the causes stand below each: why no rule allowed it, by the files of --rules
-    as they are now. Where the guard has said something else, that is said first.
+    With --explain the causes stand below each: why no rule allowed it, by the guard's own rule
+    files, or those of --rules, as they are now. Where the guard has said something else, that is said first.
 
     The guard never waits for who watches: what is read too late is lost, and standard error
     says how much. Ends with SIGINT or SIGTERM, after --count or --seconds.
@@ -120,7 +119,11 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
         stack.callback(follower.close)
         _connect(follower, control, f"{control} (--control, from {resolved.origins['control']})")
         # Behind the guard's answer: what it takes in from here on is read again.
-        explaining = _explaining(rules, facts, resolved.settings) if explains else None
+        explaining = None
+        if explains:
+            from nfq_guard.cli.sources import Asked, loaded  # noqa: PLC0415 - others need not wait for it
+
+            explaining = loaded(Asked(rules, facts, flags, resolved.settings), follower.sources)
         outputs: list[Output] = []
         if write is not None:
             capture = _capture(write, force=force)
@@ -170,14 +173,6 @@ def _connect(follower: Follower, control: str, place: str) -> None:
         raise CommandFailedError(printable(f"{control}: {error}")) from error
     except OSError as error:
         raise CommandFailedError(printable(unreachable(place, error))) from error
-
-
-def _explaining(rules: tuple[str, ...], facts: tuple[str, str] | None, settings: Settings) -> Explaining:
-    from nfq_guard.cli.explaining import Explaining, Source  # noqa: PLC0415 - others need not wait for it
-
-    made = Explaining(Source(rules or settings.rules, facts, settings))
-    made.load()
-    return made
 
 
 def _lines(output: Format, explaining: Explaining | None) -> Lines:

@@ -41,7 +41,7 @@ from nfq_guard.daemon.telemetry import Telemetry
 from nfq_guard.daemon.throttle import Throttle
 from nfq_guard.daemon.totals import Totals
 from nfq_guard.daemon.values import parse_listen
-from nfq_guard.daemon.watching import Watching
+from nfq_guard.daemon.watching import Watching, sources
 from nfq_guard.engine.ruleset import Options
 from nfq_guard.kernel.learned import slot_of
 from nfq_guard.model.decision import Reason, Verdict
@@ -122,7 +122,11 @@ class Guard:
             lambda: (self.teacher.taught, self.teacher.refused),
         )
         self.watching = Watching(
-            self.pool, log, lambda: self.telemetry.read_kernel().verdicts, deny_log=settings.deny_log
+            self.pool,
+            log,
+            lambda: self.telemetry.read_kernel().verdicts,
+            sources=sources(settings),
+            deny_log=settings.deny_log,
         )
         self.live = Live(self.pool.rings, self.watching.legends, self.watching.renew)
         self._explaining: Explaining | None = None

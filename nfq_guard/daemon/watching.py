@@ -8,9 +8,11 @@ neither a verdict nor the controller's loop waits for it.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nfq_guard.adapters.control import Passing
+from nfq_guard.adapters.host import node_name
 from nfq_guard.daemon.counters import Word
 from nfq_guard.daemon.denylog import DenyLog
 from nfq_guard.daemon.legends import Legends
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from nfq_guard.daemon.counters import VerdictLabels
     from nfq_guard.daemon.logs import Log
     from nfq_guard.daemon.pool import Pool
+    from nfq_guard.daemon.settings import Settings
 
 _RECORDS, _LEAST_RECORDS = 512, 16
 """Records that a turn of the controller's loop reads for the deny log: of all rings together, of each at least."""
@@ -36,6 +39,15 @@ _KERNEL_SECONDS = 0.5
 """What the kernel counts is read anew after so long: each reading starts an nft."""
 _LONGEST_NAME = 128
 COMMANDS = ("kernel-verdicts", "legend", "watch")
+
+
+def sources(settings: Settings) -> Answer:
+    """Return what policy is made of here, for watchers that explain verdicts; they may run in another folder."""
+    return {
+        "rules": [str(Path(path).absolute()) for path in settings.rules],
+        "node": node_name(settings.node),
+        "allow_neighbor_discovery": settings.allow_neighbor_discovery,
+    }
 
 
 class Watching:
@@ -47,9 +59,11 @@ class Watching:
         log: Log,
         kernel_verdicts: Callable[[], Mapping[VerdictLabels, int]],
         *,
+        sources: Answer,
         deny_log: bool,
     ) -> None:
-        """Watch what the pool's workers write down."""
+        """Watch what the pool's workers write down. `sources`: what the policy is made of, to be told."""
+        self._sources = sources
         self.legends = Legends()
         self._pool = pool
         self._log = log
@@ -109,7 +123,9 @@ class Watching:
             "generation": self.legends.generation,
             "changes": self.legends.changes,
         }
-        return Passing(answer, self._rings()) if request.get("open") else answer
+        if not request.get("open"):
+            return answer
+        return Passing(answer | {"sources": self._sources}, self._rings())
 
     def _tell(self, now: float) -> None:
         wish = self._wishes.wanted(now)

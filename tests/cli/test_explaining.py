@@ -86,7 +86,9 @@ def test_files_that_cannot_be_read_are_told_not_raised(files: Files) -> None:
     told = explaining.event(DENIED)
 
     assert told.explanation is None
-    assert told.differs.startswith(f"the rule files cannot be read: {files.path}:1:")
+    assert told.differs.startswith(
+        f"the rule files cannot be read (--rules PATH names others): {files.path}:1:"
+    )
     assert explaining.document_of(DENIED) == {"error": told.differs}
     assert explaining.lines_of(DENIED) == [f"not explained: {told.differs}"]
     with pytest.raises(ConfigError):

@@ -278,6 +278,23 @@ def test_a_verdict_is_explained_in_place(guard: Guard, explained: tuple[str, ...
     assert change.startswith("  change: with the destination port 443, say,")
 
 
+def test_a_verdict_is_explained_by_the_guards_own_rules_and_node(
+    guard: Guard, explained: tuple[str, ...], tmp_path: Path
+) -> None:
+    guard.sources = {
+        "rules": [str(tmp_path / "rules.yaml")],
+        "node": "host",
+        "allow_neighbor_discovery": True,
+    }
+    own = watch(guard, "--denied", "--count", "1", "--explain", *explained[3:])
+    guard.sources = {"rules": [str(tmp_path / "none")]}
+    nowhere = watch(guard, "--explain")
+
+    assert own.stdout.splitlines()[1].startswith("  why: GlobalNetworkPolicy(web) rule 0 ")
+    assert nowhere.exit_code == Exit.FAILED
+    assert "none: there is nothing here, where the guard has rules; say with --rules PATH" in nowhere.stderr
+
+
 def test_a_verdict_that_files_do_not_give_is_not_explained_away(
     guard: Guard, explained: tuple[str, ...]
 ) -> None:

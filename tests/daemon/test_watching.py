@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,8 @@ from nfq_guard.daemon.counters import VerdictLabels, Word
 from nfq_guard.daemon.logs import Log
 from nfq_guard.daemon.pool import Pool
 from nfq_guard.daemon.ring import DENIALS, WATCHED, Reader, Writer
-from nfq_guard.daemon.watching import Watching
+from nfq_guard.daemon.settings import Settings
+from nfq_guard.daemon.watching import Watching, sources
 from nfq_guard.daemon.wishes import LEASE_SECONDS, MOST
 from nfq_guard.engine.ruleset import CounterKey, Ruleset
 from nfq_guard.kernel.plan import KernelSettings
@@ -24,11 +27,11 @@ from nfq_guard.stream.record import ALLOW, DENY, note, outcome, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = CounterKey("default", "GlobalNetworkPolicy", "traffic", "0", "ingress", "deny")
 HERE = place(Stage.NORMAL, Direction.IN, "eth0", "")
 LABELS = VerdictLabels("failsafe", "allow", "ingress", "normal")
+SOURCES = sources(Settings(rules=("/etc/rules", "mine"), node="worker-1", allow_neighbor_discovery=False))
 
 
 class Post:
@@ -42,7 +45,7 @@ class Post:
         log = Log(fd=self.descriptor)
         self.pool = Pool(setups, log, selectors.DefaultSelector(), lambda _: None)
         self.readings = 0
-        self.watching = Watching(self.pool, log, self.read_kernel, deny_log=deny_log)
+        self.watching = Watching(self.pool, log, self.read_kernel, sources=SOURCES, deny_log=deny_log)
         self.watching.legends.follow(Ruleset("n", counter_keys=(KEY,), generation=3))
         self.writers = {
             queue: {part: Writer(ring, part) for part in (WATCHED, DENIALS)}
@@ -96,6 +99,21 @@ def test_a_watcher_is_told_of_queues_and_lease_and_its_wish_reaches_the_workers(
     assert post.wished == (True, True, False)
     post.ask(command="watch", id="c", verdicts=["log"], now=1.0)
     assert post.wished == (True, True, True)
+
+
+def test_a_watcher_is_told_once_what_the_policy_is_made_of(post: Post) -> None:
+    told = post.ask(command="watch", id="a", verdicts=["deny"], open=True).answer
+
+    assert told["sources"] == {
+        "rules": ["/etc/rules", str(Path.cwd() / "mine")],
+        "node": "worker-1",
+        "allow_neighbor_discovery": False,
+    }
+    assert "sources" not in post.ask(command="watch", id="a", verdicts=["deny"])
+
+
+def test_a_node_that_no_setting_names_is_told_by_the_hosts_name() -> None:
+    assert sources(Settings())["node"] == socket.gethostname().lower()
 
 
 def test_a_watcher_that_stops_renewing_is_forgotten_at_the_next_turn(post: Post) -> None:

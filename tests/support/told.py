@@ -37,6 +37,8 @@ class Telling:
         self.kernel: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
         self.refusal = ""
+        self.sources: object = None
+        """What it says that its policy is made of; None: an answer does not say it."""
         self.status: dict[str, Any] = {}
         self._rings = {queue: create_ring() for queue in queues}
         self._given = tuple(map(read_only, self._rings.values()))
@@ -98,6 +100,8 @@ class Telling:
             }
             if self.unwritten is not None:
                 answer["unwritten"] = self.unwritten
+            if self.sources is not None and request["open"]:
+                answer["sources"] = self.sources
             return Passing(answer, self._given) if request["open"] else answer
         if request["command"] == "legend":
             rules = self.legends.get(request["generation"])

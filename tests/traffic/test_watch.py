@@ -258,6 +258,29 @@ def test_what_is_denied_is_explained_by_the_files_as_they_are_now(site: Site) ->
     assert one["explanation"]["policy"]["name"] == "other"
 
 
+def test_it_explains_by_the_rules_and_the_node_of_the_guard_unless_told_otherwise(site: Site) -> None:
+    with site.guarded.namespace.entered():
+        watcher = site.watch("--denied", "tcp", "--explain", "--format", "json", "--count", "1")
+    output, _ = site.ended(watcher, site.denied)
+
+    (one,) = objects(output)
+    assert "differs" not in one["explanation"]
+    assert one["explanation"]["causes"]
+
+
+def test_a_filter_that_leaves_out_what_the_kernel_learned_says_how_much(tmp_path: Path) -> None:
+    with guarding(tmp_path) as site:
+        watcher = site.watch("src", site.peer.v4, "dport", str(OPEN))
+        assert watcher.stderr is not None
+        told = watcher.stderr.fileno()
+        until(lambda: site.allowed() and select.select([told], [], [], 0)[0], "it says so", 20, 0.05)
+        watcher.send_signal(signal.SIGTERM)
+        _, said = site.said(watcher)
+
+    assert "nfq-guard watch: not shown: packets that the kernel decided by itself" in said
+    assert " more that the kernel decided by itself, which this filter cannot tell apart; " in said
+
+
 def test_packets_are_written_to_a_file_that_others_read(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "denied.pcapng"
     watcher = site.watch("--denied", "--write", str(path), "--count", "3")

@@ -94,6 +94,11 @@ class Feed:
         """Return how often the guard has taken in other rules (Follower.moves)."""
         return self._follower.moves
 
+    @property
+    def sources(self) -> object:
+        """Return what the guard said its policy is made of (Follower.sources)."""
+        return self._follower.sources
+
     def want(self, wanted: Filter) -> None:
         """Mean others from now on; what was counted of those before is forgotten."""
         with self._lock:
