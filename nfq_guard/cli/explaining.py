@@ -72,6 +72,8 @@ class Explaining:
         self._lock = Lock()
         """One explanation at a time: whoever watches an evaluation remembers what was asked."""
         self._compiled: _Compiled | None = None
+        self._failed: Exception | None = None
+        """Why that could not be read: not tried again for each verdict of a flood."""
         self._made: LRUCache[Flow, Explanation] = LRUCache(_KEPT, _size)
 
     def load(self) -> None:
@@ -82,16 +84,26 @@ class Explaining:
     def reload(self) -> None:
         """Read the files anew before the next explanation."""
         with self._lock:
-            self._compiled = None
+            self._compiled = self._failed = None
             self._made.clear()
 
     def _loaded(self) -> _Compiled:
+        if self._failed is not None:
+            # What it carries of the places where it was raised would grow each time.
+            raise self._failed.with_traceback(None)
         if self._compiled is None:
-            rules, facts, settings = self._source
-            inventory = load_inventory(rules)
-            ruleset = compile_inventory(inventory, facts, settings).ruleset
-            self._compiled = _Compiled(ruleset, Explainer(inventory, ruleset), Sentences(inventory, ruleset))
+            try:
+                self._compiled = self._read()
+            except (ConfigError, OSError, click.ClickException) as error:
+                self._failed = error
+                raise
         return self._compiled
+
+    def _read(self) -> _Compiled:
+        rules, facts, settings = self._source
+        inventory = load_inventory(rules)
+        ruleset = compile_inventory(inventory, facts, settings).ruleset
+        return _Compiled(ruleset, Explainer(inventory, ruleset), Sentences(inventory, ruleset))
 
     def _explained(self, flow: Flow) -> tuple[_Compiled, Explanation]:
         compiled = self._loaded()

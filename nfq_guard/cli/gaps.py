@@ -35,6 +35,13 @@ class Gaps:
         what = "verdict that fell meanwhile was" if verdicts == 1 else "verdicts that fell meanwhile were"
         return f"{head} {verdicts} {what} not written down"
 
+    @property
+    def number(self) -> str:
+        """Return how many verdicts were not written down, in the least room; nothing where none are known of."""
+        if not self.verdicts:
+            return "some" if self._uncounted else ""
+        return f"{self.verdicts:,}{'+' if self._uncounted else ''}"
+
     def sum_up(self) -> str:
         """Return what is missing in all, in a few words; nothing where nothing is."""
         if not self.verdicts and not self._uncounted:

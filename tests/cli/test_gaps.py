@@ -19,18 +19,18 @@ def test_a_gap_is_told_with_what_fell_in_it(seconds: float, verdicts: int | None
 
 
 @pytest.mark.parametrize(
-    ("gaps", "said"),
+    ("gaps", "number", "said"),
     [
-        ([], ""),
-        ([(30.0, 0)], ""),
-        ([(30.0, 0), (20.0, 5), (8.0, 7)], "12 not written down in 28 s without watching"),
-        ([(2.0, None)], "an unknown number not written down in 2.0 s without watching"),
-        ([(2.0, None), (20.0, 5)], "5 or more not written down in 22 s without watching"),
+        ([], "", ""),
+        ([(30.0, 0)], "", ""),
+        ([(30.0, 0), (20.0, 5), (8.0, 7000)], "7,005", "7005 not written down in 28 s without watching"),
+        ([(2.0, None)], "some", "an unknown number not written down in 2.0 s without watching"),
+        ([(2.0, None), (20.0, 5)], "5+", "5 or more not written down in 22 s without watching"),
     ],
 )
-def test_all_gaps_are_summed_up(gaps: list[tuple[float, int | None]], said: str) -> None:
+def test_all_gaps_are_summed_up(gaps: list[tuple[float, int | None]], number: str, said: str) -> None:
     found = Gaps()
     for gap in gaps:
         found.add(*gap)
 
-    assert found.sum_up() == said
+    assert (found.number, found.sum_up()) == (number, said)

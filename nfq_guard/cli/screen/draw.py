@@ -91,7 +91,7 @@ def _title(view: View, now: datetime, width: int) -> Text:
         line.append(f"GUARD GONE for {view.gone:.0f} s, waiting", "bold reverse")
         return line
     if health is None:
-        line.append("asking the guard")
+        line.append(view.said or "asking the guard")
         return line
     line.append(printable(health.node), "bold")
     line.append("  ")
@@ -156,6 +156,8 @@ def _reading(view: View, *, paused: bool) -> Text:
     line.append(
         f"  read {rate(view.reading_rate)}/s, skipped {number(view.skipped)}, lost {number(view.lost)}"
     )
+    if view.unwritten:
+        line.append(f", unwritten {view.unwritten}", "bold")
     return line
 
 

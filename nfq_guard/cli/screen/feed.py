@@ -45,6 +45,8 @@ class View(NamedTuple):
     """Verdicts that were left aside: too many to read."""
     lost: int
     """Verdicts that were overwritten just when they were to be read."""
+    unwritten: str
+    """How many nobody wrote down, while the guard had forgotten us (cli/gaps.py); empty for none."""
     reading_rate: float
     """Verdicts read a second, of late."""
 
@@ -117,6 +119,7 @@ class Feed:
                 self._said,
                 self._skipped,
                 self._follower.lost,
+                self._follower.gaps.number,
                 self._pace[2],
             )
 

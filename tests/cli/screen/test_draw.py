@@ -30,6 +30,7 @@ def view(*answers: dict[str, Any], events: tuple[Any, ...] = (), **changes: Any)
         said="",
         skipped=0,
         lost=0,
+        unwritten="",
         reading_rate=0.0,
     )
     return made._replace(**changes)
@@ -101,6 +102,19 @@ def test_what_is_wrong_is_said_in_words() -> None:
     assert lines[2].startswith("allow ?/s ")
     assert "deny ?/s" in lines[2]
     assert lines[3] == "PAUSED  filter verdict == deny  read 0/s, skipped 10,000, lost 5"
+
+
+def test_what_nobody_wrote_down_is_said_beside_what_was_lost() -> None:
+    lines = head(view(status(), unwritten="12,345+"), 130)
+
+    assert lines[3].endswith("lost 0, unwritten 12,345+")
+
+
+def test_a_guard_that_gives_no_status_is_said_with_the_reason() -> None:
+    assert (
+        "no status: the guard is of another version"
+        in head(view(said="no status: the guard is of another version"))[0]
+    )
 
 
 def test_a_guard_that_has_gone_is_the_first_thing_said() -> None:
