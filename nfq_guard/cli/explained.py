@@ -190,7 +190,8 @@ def _stage_object(step: StageStep) -> dict[str, Any]:
     found: dict[str, Any] = _plain(step)
     decisions = {"decision": step.decision, "unspared": step.unspared}
     told = {name: None if one is None else verdict_object(one) for name, one in decisions.items()}
-    return found | {"packet": packet_text(step.packet)} | told
+    beyond = [verdict_object(one) for one in step.beyond]
+    return found | {"packet": packet_text(step.packet), "beyond": beyond} | told
 
 
 def _spans(name: str, values: Intervals, group: Group) -> list[str]:

@@ -213,10 +213,13 @@ class Chain:
         logs = tuple(_logged(rule) for rule in met if rule.step is Step.LOG)
         return Match(met[-1].decision, counters, logs, met[-1].counter)
 
-    def path(self, packet: Packet) -> tuple[int, ...]:
-        """Return the index of each flat rule that a packet comes to and matches; the last settles."""
+    def path(self, packet: Packet, start: int = 0) -> tuple[int, ...]:
+        """Return the index of each flat rule that a packet comes to and matches; the last settles.
+
+        `start`: the flat rule to begin with, as if none ahead of it were there.
+        """
         part, key = self.slices[packet.family][packet.protocol], self.key(packet)
-        return tuple(self._steps(part, key, part.first(key)))
+        return tuple(self._steps(part, key, part.first(key, start)))
 
     def _steps(self, part: Slice, key: Key, line: int) -> Iterator[int]:
         while True:

@@ -37,6 +37,7 @@ def causes(
 def _of_step(decision: Decision, step: StageStep, interface: str) -> Iterator[str]:
     if decision.reason in _UNDECIDED:
         yield from _only_logged(step)
+        yield from _cut_off(decision, step)
         yield from _without_rules(step)
         yield from near_misses(step)
         yield from _wildcard(step, interface)
@@ -67,6 +68,24 @@ def _only_logged(step: StageStep) -> Iterator[str]:
             yield (
                 f"{policy.title} matched, but by a Log rule ({_at(rule)}): Log writes a line and decides nothing"
             )
+
+
+def _cut_off(decision: Decision, step: StageStep) -> Iterator[str]:
+    """Yield the rule of a later tier, or of a profile, that the end of a tier keeps from being asked."""
+    *ends, would = step.beyond or (decision,)
+    rule = would.rule
+    if would.verdict is Verdict.ALLOW and rule is not None:
+        too = f" (and behind it {_list([end.tier or '' for end in ends])})" if ends else ""
+        yield (
+            f"{rule.kind}({rule.full_name}) rule {rule.rule} ({rule.file}:{rule.line}) would allow it, but is never "
+            f"reached: tier {decision.tier}{too} ends in Deny, its defaultAction, and has no rule that passes it on "
+            "(action Pass)"
+        )
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _without_rules(step: StageStep) -> Iterator[str]:

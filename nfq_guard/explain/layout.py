@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nfq_guard.engine.chain import Chain
     from nfq_guard.engine.ruleset import GuardedEndpoint, Ruleset
     from nfq_guard.engine.trace import Asked
+    from nfq_guard.model.decision import Decision
     from nfq_guard.model.flow import Packet
     from nfq_guard.resources import HostEndpoint, Inventory, Located, WorkloadEndpoint
     from nfq_guard.selector import SelectorCache
@@ -91,7 +92,7 @@ class Layout:
         profiles = tuple(
             self._policy(reading, self._policies.profile(name), "Profile", asked) for name in names
         )
-        return step._replace(tiers=tiers, profiles=profiles)
+        return step._replace(tiers=tiers, profiles=profiles, beyond=reading.beyond())
 
     def _tier(self, reading: _Reading, tier: AppliedTier, asked: Asked) -> TierStep:
         policies = [policy for policy in tier.policies if asked.side in policy.sides]
@@ -149,6 +150,7 @@ class _Reading:
 
     def __init__(self, chain: Chain, packet: Packet) -> None:
         self.chain = chain
+        self._packet = packet
         self.path = chain.path(packet)
         self.rules = lines_by_rule(chain)
         self._skips: dict[int, list[int]] = {}
@@ -185,6 +187,18 @@ class _Reading:
         """Return what a Log rule of some lines writes first; nothing for other rules."""
         ref = self.chain.rules[lines[0]].ref
         return "" if ref is None else ref.prefix
+
+    def beyond(self) -> tuple[Decision, ...]:
+        """Return what the chain would say of a packet that a tier's end denied, if tiers' ends passed it on."""
+        found: list[Decision] = []
+        line = self.path[-1]
+        decision = self.chain.rules[line].decision
+        while decision is not None and decision.reason is Reason.TIER_DEFAULT:
+            line = self.chain.path(self._packet, line + 1)[-1]
+            decision = self.chain.rules[line].decision
+            if decision is not None:
+                found.append(decision)
+        return tuple(found) if decision is not None else ()
 
     def end_of(self, line: int) -> Outcome:
         """Return what became of a tier's end."""

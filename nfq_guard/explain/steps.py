@@ -141,6 +141,9 @@ class StageStep(NamedTuple):
     profiles: tuple[PolicyStep, ...] = ()
     unspared: Decision | None = None
     """What policy would have said, had it been asked; None: nothing, or it was."""
+    beyond: tuple[Decision, ...] = ()
+    """What would be said if the tier's end that denied it passed it on, and so would each that denies it then; the
+    last is no tier's end. Empty: no tier's end denied it, or nobody behind has an opinion."""
 
 
 class Absence(StrEnum):

@@ -65,6 +65,38 @@ PUZZLES = {
             "would allow it, but comes later: tier security (order 100) is asked ahead of tier app (order 200)",
         ),
     ),
+    "a tier that ends in Deny and passes nothing on": Puzzle(
+        resource("Tier", "security", "order: 100, defaultAction: Deny")
+        + policy(
+            "block-telnet",
+            "tier: security, ingress: [{action: Deny, protocol: TCP, destination: {ports: [23]}}]",
+        )
+        + policy("allow-ntp", "ingress: [{action: Allow, protocol: UDP, destination: {ports: [123]}}]")
+        + policy("allow-web", WEB),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443",
+        "deny",
+        (
+            "end of tier security",
+            "GlobalNetworkPolicy(allow-web) rule 0 (rules/web.yaml:",
+            "would allow it, but is never reached: tier security ends in Deny, its defaultAction, and has no rule that",
+        ),
+    ),
+    "two tiers that end in Deny ahead of the rule": Puzzle(
+        resource("Tier", "security", "order: 100")
+        + resource("Tier", "platform", "order: 200")
+        + policy(
+            "block-telnet",
+            "tier: security, ingress: [{action: Deny, protocol: TCP, destination: {ports: [23]}}]",
+        )
+        + policy(
+            "monitoring",
+            "tier: platform, ingress: [{action: Allow, protocol: TCP, destination: {ports: [9100]}}]",
+        )
+        + policy("allow-web", WEB),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443",
+        "deny",
+        ("never reached: tier security (and behind it platform) ends in Deny",),
+    ),
     "a policy that only logs, and so denies": Puzzle(
         policy("log-all", "order: 1, ingress: [{action: Log}]"),
         "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443",
@@ -182,3 +214,24 @@ spec: {node: web-1, orchestrator: k8s, pod: pod, endpoint: eth0, interfaceName: 
     assert "GlobalNetworkPolicy(same) (order 1) is asked ahead of it (order 2)" in result.stdout, (
         result.output
     )
+
+
+def test_what_a_later_tier_denies_too_is_no_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rules = (
+        ENDPOINT
+        + resource("Tier", "security", "order: 100")
+        + policy(
+            "telnet", "tier: security, ingress: [{action: Deny, protocol: TCP, destination: {ports: [23]}}]"
+        )
+        + policy("deny-all", "order: 1, ingress: [{action: Deny}]")
+        + policy("allow-web", f"order: 2, {WEB}")
+    )
+    (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS), encoding="utf-8")
+
+    question = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443"
+    arguments = ["explain", "--rules", "rules.yaml", "--facts", "facts.json", *question.split()]
+    result = CliRunner().invoke(cli, arguments)
+
+    assert "never reached" not in result.stdout, result.output
