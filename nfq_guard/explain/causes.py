@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nfq_guard.explain.steps import Absence, Field, Outcome
+from nfq_guard.explain.steps import Absence, Outcome
 from nfq_guard.model.decision import Action, Reason, Verdict
 from nfq_guard.model.flow import Side
 
@@ -106,8 +106,7 @@ def near_misses(step: StageStep) -> Iterator[str]:
         for policy, rule in _rules(step)
         if rule.action is Action.ALLOW and rule.outcome is Outcome.RULED_OUT and rule.nearly
     ]
-    # Another port or address is nearer than another protocol.
-    near.sort(key=lambda one: one[1].misses[0].field is Field.PROTOCOL)
+    near.sort(key=lambda one: one[1].distance)
     for policy, rule in near[:_NAMED]:
         yield f"{policy.title} rule {rule.rule} ({_at(rule)}) would allow it, but for {told(rule.misses)}"
     if len(near) > _NAMED:

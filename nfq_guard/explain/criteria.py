@@ -85,6 +85,13 @@ class Criteria:
             wants = f"any but {_list(map(str, entity.not_ports))}"
             yield Miss(_PORT[side], f"{side}.notPorts", found, wants)
 
+    def names_port(self, rule: Rule, packet: Packet, namespace: str | None) -> bool:
+        """Return whether a rule lists destination ports, and a packet's is one of them."""
+        return any(
+            side == "destination" and self._is_one_of(side, entity, entity.ports, packet, namespace)
+            for side, entity in rule.sides()
+        )
+
     def _is_one_of(
         self, side: str, entity: EntityRule, ports: Iterable[Port], packet: Packet, namespace: str | None
     ) -> bool:

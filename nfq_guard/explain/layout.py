@@ -142,7 +142,9 @@ class Layout:
         misses = () if accepts else self.criteria.misses(rule, asked.packet, applied.namespace)
         position = applied.position(asked.side, index)
         prefix = reading.prefix(lines)
-        return RuleStep(index, rule.action, position, reading.outcome(lines), accepts, misses, prefix)
+        outcome = reading.outcome(lines)
+        named = self.criteria.names_port(rule, asked.packet, applied.namespace)
+        return RuleStep(index, rule.action, position, outcome, accepts, misses, prefix, named)
 
 
 class _Reading:

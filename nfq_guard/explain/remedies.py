@@ -44,7 +44,7 @@ def remedies(ruleset: Ruleset, flow: Flow, step: StageStep, chain: Chain) -> Ite
 
 def _found(ruleset: Ruleset, flow: Flow, step: StageStep, chain: Chain) -> Iterator[str]:
     lines = lines_by_rule(chain)
-    for policy, rule in _allows(step):
+    for policy, rule in sorted(_allows(step), key=lambda one: one[1].distance):
         fields = {miss.field for miss in rule.misses}
         if rule.outcome is not Outcome.RULED_OUT or not rule.nearly or not fields <= _FIELDS.keys():
             continue

@@ -26,6 +26,7 @@ class Field(StrEnum):
     ICMP = "icmp"
 
 
+_ANY_PORT, _OTHER_PORT = 1, 2
 _PORTED = frozenset({"TCP", "UDP", "SCTP", "UDPLite"})
 
 
@@ -90,6 +91,8 @@ class RuleStep(NamedTuple):
     """Valid iff it does not accept."""
     prefix: str = ""
     """What its lines in the guard's log begin with. Valid iff it is a Log rule."""
+    names_port: bool = False
+    """It lists destination ports, and the packet's is one of them."""
 
     @property
     def nearly(self) -> bool:
@@ -104,6 +107,17 @@ class RuleStep(NamedTuple):
             or (miss.path == "protocol" and {miss.found, miss.wanted} <= _PORTED)
             for miss in self.misses
         )
+
+    @property
+    def distance(self) -> tuple[int, bool]:
+        """Return how far from the packet a rule is that nearly accepts it, to sort by.
+
+        Whoever names the very port was thinking of this service: address or protocol are the slip. Another
+        port is most often another service.
+        """
+        fields = {miss.field for miss in self.misses}
+        port = _OTHER_PORT if Field.DESTINATION_PORT in fields else _ANY_PORT - self.names_port
+        return port, Field.PROTOCOL in fields
 
 
 class PolicyStep(NamedTuple):

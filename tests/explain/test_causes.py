@@ -38,6 +38,10 @@ class Puzzle(NamedTuple):
     causes: tuple[str, ...]
     """Of which each stands in one of the first lines."""
     endpoint: str = ENDPOINT
+    first: str = ""
+    """What the first cause begins with."""
+    change: str = ""
+    """What the first remedy says."""
 
 
 def policy(name: str, spec: str) -> str:
@@ -64,6 +68,39 @@ PUZZLES = {
             "GlobalNetworkPolicy(allow-web) rule 0 (rules/web.yaml:",
             "would allow it, but comes later: tier security (order 100) is asked ahead of tier app (order 200)",
         ),
+    ),
+    "the wrong protocol, among rules for other ports": Puzzle(
+        policy(
+            "allow-dhcp", "order: 1, ingress: [{action: Allow, protocol: UDP, destination: {ports: [67]}}]"
+        )
+        + policy(
+            "allow-ntp", "order: 2, ingress: [{action: Allow, protocol: UDP, destination: {ports: [123]}}]"
+        )
+        + policy(
+            "allow-dns", "order: 3, ingress: [{action: Allow, protocol: TCP, destination: {ports: [53]}}]"
+        ),
+        "in eth0 udp 203.0.113.9:40000 10.0.0.1:53",
+        "deny",
+        (
+            "GlobalNetworkPolicy(allow-dns) rule 0",
+            "but for protocol: found UDP, wanted TCP",
+        ),
+        first="  why: GlobalNetworkPolicy(allow-dns)",
+        change="with the protocol TCP, say, it would be allowed, by GlobalNetworkPolicy(allow-dns) rule 0",
+    ),
+    "the wrong source, among rules for other ports": Puzzle(
+        policy("allow-web", f"order: 1, {WEB}")
+        + policy("allow-any", "order: 2, ingress: [{action: Allow, source: {nets: [198.51.100.0/24]}}]")
+        + policy(
+            "allow-registry",
+            "order: 3, ingress: [{action: Allow, protocol: TCP, source: {nets: [192.0.2.0/24]}, "
+            "destination: {ports: [5000, '5005:5010']}}]",
+        ),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:5009",
+        "deny",
+        ("GlobalNetworkPolicy(allow-registry) rule 0", "but for source.nets: found 203.0.113.9"),
+        first="  why: GlobalNetworkPolicy(allow-registry)",
+        change="with the source address 192.0.2.0, say, it would be allowed",
     ),
     "a tier that ends in Deny and passes nothing on": Puzzle(
         resource("Tier", "security", "order: 100, defaultAction: Deny")
@@ -189,6 +226,9 @@ def test_the_cause_stands_in_the_first_lines(
     assert first[0].split()[0] == puzzle.verdict
     for cause in puzzle.causes:
         assert any(cause in line for line in first), result.stdout
+    assert first[1].startswith(puzzle.first), result.stdout
+    changes = [line for line in result.stdout.splitlines() if line.startswith("  change: ")]
+    assert puzzle.change in (changes[0] if changes else ""), result.stdout
 
 
 def test_a_policy_of_the_same_name_in_a_namespace_is_another(

@@ -34,6 +34,18 @@ def test_one_field_alone_is_near(misses: tuple[Miss, ...], nearly: bool) -> None
     assert rule.nearly is nearly
 
 
+def test_whoever_names_the_very_port_is_nearer_than_who_wants_another() -> None:
+    rule = RuleStep(0, Action.ALLOW, Position("a.yaml", 1), Outcome.RULED_OUT, accepts=False)
+    other_port = rule._replace(misses=(PORT,))
+    any_port = rule._replace(misses=(NET,))
+    wrong_source = rule._replace(misses=(NET,), names_port=True)
+    wrong_protocol = rule._replace(misses=(UDP,), names_port=True)
+
+    found = sorted([other_port, any_port, wrong_protocol, wrong_source], key=lambda one: one.distance)
+
+    assert found == [wrong_source, wrong_protocol, any_port, other_port]
+
+
 def test_a_title_names_the_namespace_where_there_is_one() -> None:
     assert str(Title("Tier", "a", None, Position("f"))) == "Tier(a)"
     assert str(Title("NetworkPolicy", "a", "shop", Position("f"))) == "NetworkPolicy(shop/a)"
