@@ -58,7 +58,8 @@ def text_of(explanation: Explanation, sentence: str, differs: str = "", *, every
         yield "not asked:"
         shown = explanation.bystanders if everything else explanation.bystanders[:MOST_RULES]
         for one in shown:
-            yield f"  {one.title} ({_at(one.title.position)}): {one.why}"
+            would = "" if one.would is None else f" (rule {one.rule} would {one.would} it)"
+            yield f"  {one.title} ({_at(one.title.position)}): {one.why}{would}"
         yield from _more(len(explanation.bystanders) - len(shown), "policies")
 
 

@@ -78,9 +78,20 @@ class Bystanders:
         return Bystander(title_of(policy), absence, why, verdict, rule)
 
     def _why(self, policy: Policy, place: Place) -> tuple[Absence, str]:
+        obstacle = self._obstacle(policy, place)
+        if staged_action(policy.value) is None:
+            return obstacle or _other_direction(policy, place)
+        staged = "it is staged: tried out, never enforced"
+        if obstacle is None and str(place.side).capitalize() not in policy.value.spec.types:
+            obstacle = _other_direction(policy, place)
+        if obstacle is None:
+            return Absence.STAGED, staged
+        # Enforcing it would not be enough.
+        return obstacle[0], f"{staged}; besides, {obstacle[1]}"
+
+    def _obstacle(self, policy: Policy, place: Place) -> tuple[Absence, str] | None:
+        """Return what keeps a policy from a place, in whichever direction; None: nothing does."""
         spec = policy.value.spec
-        if staged_action(policy.value) is not None:
-            return Absence.STAGED, "it is staged: tried out, never enforced"
         if policy.namespace is not None and place.labels.get(NAMESPACE.member) != policy.namespace:
             return (
                 Absence.NAMESPACE,
@@ -95,14 +106,7 @@ class Bystanders:
             return Absence.SELECTOR, f"{said} ({guess})" if guess else said
         if place.stage not in stages_of(policy.value):
             return Absence.STAGE, _other_stage(policy, place)
-        where = policy.position("spec.types" if spec.declared_types else "spec")
-        types = ", ".join(spec.types)
-        said = (
-            f"types: [{types}]"
-            if spec.declared_types
-            else f"no types given and no {place.side} rules: {types}"
-        )
-        return Absence.DIRECTION, f"it is not asked about {place.side} ({said}, {where.file}:{where.line})"
+        return None
 
     def _would(self, policy: Policy, place: Place) -> tuple[int | None, Verdict | None]:
         """Return the first rule of a direction that accepts a packet, and its verdict."""
@@ -131,6 +135,16 @@ class Bystanders:
             decision = None if verdict is None else Decision(verdict, Reason.POLICY, counter=index)
             lines.extend(FlatRule(Step.DECIDE, criteria, decision) for criteria in found.matches)
         return Chain([*lines, FlatRule(Step.DECIDE, ANYTHING)])
+
+
+def _other_direction(policy: Policy, place: Place) -> tuple[Absence, str]:
+    spec = policy.value.spec
+    where = policy.position("spec.types" if spec.declared_types else "spec")
+    types = ", ".join(spec.types)
+    said = (
+        f"types: [{types}]" if spec.declared_types else f"no types given and no {place.side} rules: {types}"
+    )
+    return Absence.DIRECTION, f"it is not asked about {place.side} ({said}, {where.file}:{where.line})"
 
 
 def _other_stage(policy: Policy, place: Place) -> str:

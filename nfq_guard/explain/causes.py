@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 """Rules or policies named at a time: those nearest to the verdict that was expected."""
+_OPPOSITE = {Verdict.DENY: Verdict.ALLOW, Verdict.ALLOW: Verdict.DENY}
 _SHADOWED = {Verdict.DENY: Action.ALLOW, Verdict.ALLOW: Action.DENY}
 """What would have said the opposite."""
 _UNDECIDED = frozenset({Reason.TIER_DEFAULT, Reason.NO_MATCH})
@@ -29,22 +30,45 @@ def causes(
 ) -> Iterator[str]:
     """Yield sentences about a verdict, the most telling first. `interface`: the one whose policy decided."""
     step = next((step for step in reversed(steps) if step.decision == decision), None)
-    if step is not None:
-        yield from _of_step(decision, step, interface)
-    yield from _absent(decision, bystanders)
-
-
-def _of_step(decision: Decision, step: StageStep, interface: str) -> Iterator[str]:
-    if decision.reason in _UNDECIDED:
-        yield from _only_logged(step)
-        yield from _cut_off(decision, step)
-        yield from _without_rules(step)
-        yield from near_misses(step)
-        yield from _wildcard(step, interface)
-    if decision.reason is Reason.FAILSAFE:
+    absent = _absent(decision, bystanders)
+    if step is not None and decision.reason in _UNDECIDED:
+        yield from _of_end(decision, step, absent, interface)
+        return
+    if step is not None and decision.reason is Reason.FAILSAFE:
         yield from _failsafe(step)
-    if decision.rule is not None:
+    if step is not None and decision.rule is not None:
         yield from _comes_later(decision, step)
+    yield from _not_asked(decision, absent[:_NAMED])
+    yield from _more(decision, absent[_NAMED:])
+
+
+def _of_end(
+    decision: Decision, step: StageStep, absent: Sequence[Bystander], interface: str
+) -> Iterator[str]:
+    """Yield what is behind a denial that no rule pronounced."""
+    near = _near(step)
+    yield from _only_logged(step)
+    yield from _cut_off(decision, step)
+    yield from _without_rules(step)
+    # What accepts this packet, and is for this endpoint, is nearer than what would accept another packet.
+    yield from _not_asked(decision, [one for one in absent[:_NAMED] if one.absence in _OWN])
+    yield from _near_misses([one for one in near[:_NAMED] if not one[1].wants_other_port])
+    yield from _wildcard(step, interface)
+    yield from _not_asked(decision, [one for one in absent[:_NAMED] if one.absence not in _OWN])
+    yield from _near_misses([one for one in near[:_NAMED] if one[1].wants_other_port])
+    yield from _more(decision, absent[_NAMED:], near[_NAMED:])
+
+
+def _more(
+    decision: Decision, absent: Sequence[Bystander], near: Sequence[tuple[PolicyStep, RuleStep]] = ()
+) -> Iterator[str]:
+    """Yield how many there are that are not named."""
+    if absent:
+        who = "1 more policy" if len(absent) == 1 else f"{len(absent)} more policies"
+        yield f"{who} would {_OPPOSITE[decision.verdict]} it and {'is' if len(absent) == 1 else 'are'} not asked"
+    if near:
+        who = "1 more Allow rule is" if len(near) == 1 else f"{len(near)} more Allow rules are"
+        yield f"{who} ruled out by one field{'' if len(near) == 1 else ' each'}"
 
 
 def _failsafe(step: StageStep) -> Iterator[str]:
@@ -99,18 +123,22 @@ def _without_rules(step: StageStep) -> Iterator[str]:
                 )
 
 
-def near_misses(step: StageStep) -> Iterator[str]:
-    """Yield the Allow rules that one field alone keeps from allowing."""
-    near = [
-        (policy, rule)
-        for policy, rule in _rules(step)
-        if rule.action is Action.ALLOW and rule.outcome is Outcome.RULED_OUT and rule.nearly
-    ]
-    near.sort(key=lambda one: one[1].distance)
-    for policy, rule in near[:_NAMED]:
+def _near(step: StageStep) -> list[tuple[PolicyStep, RuleStep]]:
+    """Return the Allow rules that one field alone keeps from allowing, the nearest first."""
+    near = [(policy, rule) for policy, rule in _allows(step) if rule.nearly]
+    return sorted(near, key=lambda one: one[1].distance)
+
+
+def _allows(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:
+    """Yield the Allow rules that were asked in vain."""
+    for policy, rule in _rules(step):
+        if rule.action is Action.ALLOW and rule.outcome is Outcome.RULED_OUT:
+            yield policy, rule
+
+
+def _near_misses(near: Sequence[tuple[PolicyStep, RuleStep]]) -> Iterator[str]:
+    for policy, rule in near:
         yield f"{policy.title} rule {rule.rule} ({_at(rule)}) would allow it, but for {told(rule.misses)}"
-    if len(near) > _NAMED:
-        yield f"{len(near) - _NAMED} more Allow rules are ruled out by one field each"
 
 
 def told(misses: Sequence[Miss]) -> str:
@@ -172,27 +200,30 @@ def _number(order: float | None) -> str:
     return "none, which is last" if order is None else f"{order:.12g}"
 
 
-def _absent(decision: Decision, bystanders: Sequence[Bystander]) -> Iterator[str]:
-    """Yield the policies that would have said the opposite, and were not asked."""
-    wanted = Verdict.ALLOW if decision.verdict is Verdict.DENY else Verdict.DENY
-    absent = sorted(
-        (one for one in bystanders if one.would is wanted and one.absence is not Absence.STAGED),
-        key=lambda one: _LIKELY[one.absence],
-    )
-    for one in absent[:_NAMED]:
-        yield f"{one.title} rule {one.rule} would {wanted} it, but is not asked: {one.why}"
-    if len(absent) > _NAMED:
-        yield f"{len(absent) - _NAMED} more policies would {wanted} it and are not asked"
+def _absent(decision: Decision, bystanders: Sequence[Bystander]) -> Sequence[Bystander]:
+    """Return the policies that would have said the opposite, and were not asked, the likeliest first."""
+    wanted = _OPPOSITE[decision.verdict]
+    # Whether a policy that is only tried out would have come ahead of a rule that decided is not known.
+    left_out = frozenset({Absence.STAGED}) if decision.rule is not None else frozenset()
+    absent = (one for one in bystanders if one.would is wanted and one.absence not in left_out)
+    return sorted(absent, key=lambda one: _LIKELY[one.absence])
+
+
+def _not_asked(decision: Decision, absent: Sequence[Bystander]) -> Iterator[str]:
+    for one in absent:
+        yield f"{one.title} rule {one.rule} would {_OPPOSITE[decision.verdict]} it, but is not asked: {one.why}"
 
 
 _LIKELY = {
     Absence.DIRECTION: 0,
-    Absence.STAGE: 1,
-    Absence.SELECTOR: 2,
-    Absence.NAMESPACE: 3,
-    Absence.STAGED: 4,
+    Absence.STAGED: 1,
+    Absence.STAGE: 2,
+    Absence.SELECTOR: 3,
+    Absence.NAMESPACE: 4,
 }
 """The nearer to being asked, the likelier it was meant to be."""
+_OWN = frozenset({Absence.DIRECTION, Absence.STAGED, Absence.STAGE})
+"""It selects the endpoint, and something else keeps it away."""
 
 
 def _rules(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:

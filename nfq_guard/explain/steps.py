@@ -115,9 +115,13 @@ class RuleStep(NamedTuple):
         Whoever names the very port was thinking of this service: address or protocol are the slip. Another
         port is most often another service.
         """
-        fields = {miss.field for miss in self.misses}
-        port = _OTHER_PORT if Field.DESTINATION_PORT in fields else _ANY_PORT - self.names_port
-        return port, Field.PROTOCOL in fields
+        port = _OTHER_PORT if self.wants_other_port else _ANY_PORT - self.names_port
+        return port, any(miss.field is Field.PROTOCOL for miss in self.misses)
+
+    @property
+    def wants_other_port(self) -> bool:
+        """Return whether the destination port is at odds with it, whatever else is."""
+        return any(miss.field is Field.DESTINATION_PORT for miss in self.misses)
 
 
 class PolicyStep(NamedTuple):

@@ -44,6 +44,12 @@ STAGED = policy("p", ingress=ALLOW) | {"kind": "StagedGlobalNetworkPolicy"}
         (FLOW, policy("p", egress=ALLOW), Absence.DIRECTION, "no types given and no ingress rules: Egress"),
         (FLOW, NAMESPACED, Absence.NAMESPACE, "namespace shop"),
         (FLOW, STAGED, Absence.STAGED, "staged"),
+        (
+            FLOW,
+            STAGED | {"spec": {"types": ["Egress"], "ingress": ALLOW}},
+            Absence.DIRECTION,
+            "never enforced; besides, it is not asked about ingress (types: [Egress]",
+        ),
         (THROUGH, policy("p", ingress=ALLOW), Absence.STAGE, "applyOnForward is not set"),
         (
             FLOW | {"original_dst": "198.51.100.1", "original_dport": 80, "direction": "in"},

@@ -102,6 +102,18 @@ PUZZLES = {
         first="  why: GlobalNetworkPolicy(allow-registry)",
         change="with the source address 192.0.2.0, say, it would be allowed",
     ),
+    "a policy that is only staged": Puzzle(
+        policy("allow-kubelet", "ingress: [{action: Allow, protocol: TCP, destination: {ports: [10250]}}]")
+        + resource("StagedGlobalNetworkPolicy", "allow-elsewhere", f"selector: has(other), {WEB}")
+        + resource("StagedGlobalNetworkPolicy", "allow-web", WEB),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443",
+        "deny",
+        (
+            "StagedGlobalNetworkPolicy(allow-web) rule 0 would allow it, but is not asked: it is staged",
+            "besides, its selector has(other) does not select HostEndpoint(web-1-eth0)",
+        ),
+        first="  why: StagedGlobalNetworkPolicy(allow-web)",
+    ),
     "a tier that ends in Deny and passes nothing on": Puzzle(
         resource("Tier", "security", "order: 100, defaultAction: Deny")
         + policy(
