@@ -85,7 +85,8 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
     order in which they are asked, each with what ruled it out. Ports, addresses and ICMP
     types may be left out, or be `any`: then it says what the verdict depends on.
 
-    The exit code is 1 for a flow that is denied, as for one that cannot be read.
+    The exit code is 1 for a flow that is denied, as for one that cannot be read and for
+    rules that have errors.
     """
     if (flows is None) is (not question) or (pcap and flows is not None):
         raise click.UsageError(
