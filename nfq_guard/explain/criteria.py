@@ -27,6 +27,7 @@ _LISTED = 4
 """Nets or ports named of a list."""
 _ADDRESS = {"source": Field.SOURCE, "destination": Field.DESTINATION}
 _PORT = {"source": Field.SOURCE_PORT, "destination": Field.DESTINATION_PORT}
+_ICMPS = ("ICMP is IPv4's only, and ICMPv6 IPv6's: who means both writes two rules",)
 _UNSEEN = "is not to be seen in a packet on a plain host: the rule matches nothing"
 
 
@@ -143,7 +144,9 @@ def _family(rule: Rule, packet: Packet) -> Iterator[Miss]:
 def _protocol(rule: Rule, packet: Packet) -> Iterator[Miss]:
     found = protocol_name(packet.protocol)
     if rule.protocol is not None and rule.protocol.number != packet.protocol:
-        yield Miss(Field.PROTOCOL, "protocol", found, rule.protocol.text)
+        wanted = rule.protocol.text
+        notes = _ICMPS if {found, wanted} == {"ICMP", "ICMPv6"} else ()
+        yield Miss(Field.PROTOCOL, "protocol", found, wanted, notes)
     if rule.not_protocol is not None and rule.not_protocol.number == packet.protocol:
         yield Miss(Field.PROTOCOL, "notProtocol", found, f"any but {rule.not_protocol.text}")
 

@@ -13,6 +13,7 @@ from nfq_guard.explain.layout import lines_by_rule
 from nfq_guard.explain.steps import Field, Outcome
 from nfq_guard.model.addresses import format_address
 from nfq_guard.model.decision import Action, Verdict
+from nfq_guard.model.flow import ICMP_OF_FAMILY
 from nfq_guard.model.spelling import protocol_name
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def _found(ruleset: Ruleset, flow: Flow, step: StageStep, chain: Chain) -> Itera
     for policy, rule in sorted(_allows(step), key=lambda one: one[1].distance):
         fields = {miss.field for miss in rule.misses}
         if rule.outcome is not Outcome.RULED_OUT or not rule.nearly or not fields <= _FIELDS.keys():
+            continue
+        if fields == {Field.PROTOCOL} and flow.packet.protocol == ICMP_OF_FAMILY[flow.packet.family]:
+            # There is no ICMP of the other family in this one: that is no packet to be tried.
             continue
         title = policy.title
         own = [chain.rules[line] for line in lines[title.kind, title.namespace, title.name, rule.rule]]

@@ -27,7 +27,9 @@ class Field(StrEnum):
 
 
 _ANY_PORT, _OTHER_PORT = 1, 2
-_PORTED = frozenset({"TCP", "UDP", "SCTP", "UDPLite"})
+_KIN = (frozenset({"TCP", "UDP", "SCTP", "UDPLite"}), frozenset({"ICMP", "ICMPv6"}))
+"""Protocols that are taken for each other."""
+_ICMP = frozenset({Field.PROTOCOL, Field.ICMP})
 
 
 class Outcome(StrEnum):
@@ -98,13 +100,18 @@ class RuleStep(NamedTuple):
     def nearly(self) -> bool:
         """Return whether one field alone keeps it from accepting.
 
-        Another protocol is near only where both have ports: nobody takes a ping for a connection.
+        Another protocol is near only where both have ports, or are the ICMP of IPv4 and of IPv6, whose types differ
+        with them: nobody takes a ping for a connection.
         """
-        if len({miss.field for miss in self.misses}) != 1:
-            return False
-        return all(
-            miss.field is not Field.PROTOCOL
-            or (miss.path == "protocol" and {miss.found, miss.wanted} <= _PORTED)
+        fields = {miss.field for miss in self.misses}
+        return (len(fields) == 1 or fields == _ICMP) and not self.foreign
+
+    @property
+    def foreign(self) -> bool:
+        """Return whether it is about a protocol that nobody takes for the packet's."""
+        return any(
+            miss.field is Field.PROTOCOL
+            and (miss.path != "protocol" or not any({miss.found, miss.wanted} <= kin for kin in _KIN))
             for miss in self.misses
         )
 

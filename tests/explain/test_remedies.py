@@ -61,6 +61,20 @@ def test_another_value_is_tried_where_the_first_is_denied() -> None:
     assert said.startswith("with the source address 192.0.2.0")
 
 
+def test_the_icmp_of_the_other_family_is_no_remedy() -> None:
+    inventory = inventory_of(host_endpoint(), policy("p", ingress=[{"action": "Allow", "protocol": "ICMP"}]))
+    explainer = Explainer(inventory, compile_ruleset(inventory, facts_of(FACTS)).ruleset)
+    ping = {
+        "direction": "in",
+        "in_interface": "eth0",
+        "protocol": 58,
+        "src": "2001:db8::9",
+        "dst": "2001:db8::1",
+    }
+
+    assert explainer.explain(flow_of(ping | {"icmp_type": 128, "icmp_code": 0})).remedies == ()
+
+
 def test_two_fields_are_not_one() -> None:
     assert found({"action": "Allow", "protocol": "UDP", "source": {"nets": ["10.0.0.0/8"]}}) == ()
 

@@ -13,6 +13,8 @@ NAME = Miss(Field.SOURCE, "source.selector", "10.0.0.1", "nobody")
 PORT = Miss(Field.DESTINATION_PORT, "destination.ports", "80", "443")
 UDP = Miss(Field.PROTOCOL, "protocol", "TCP", "UDP")
 PING = Miss(Field.PROTOCOL, "protocol", "TCP", "ICMP")
+PING6 = Miss(Field.PROTOCOL, "protocol", "ICMPv6", "ICMP")
+ECHO = Miss(Field.ICMP, "icmp", "type 128 code 0", "type 8")
 TYPE = Miss(Field.PROTOCOL, "icmp", "TCP", "ICMP")
 
 
@@ -26,6 +28,9 @@ TYPE = Miss(Field.PROTOCOL, "icmp", "TCP", "ICMP")
         ((UDP,), True),
         ((PING,), False),
         ((PING, TYPE), False),
+        ((PING6,), True),
+        ((PING6, ECHO), True),
+        ((PING6, NET), False),
     ],
 )
 def test_one_field_alone_is_near(misses: tuple[Miss, ...], nearly: bool) -> None:  # noqa: FBT001 - a parameter
