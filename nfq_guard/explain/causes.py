@@ -32,7 +32,8 @@ def causes(
     step = next((step for step in reversed(steps) if step.decision == decision), None)
     absent = _absent(decision, bystanders)
     if step is not None and decision.reason in _UNDECIDED:
-        yield from _of_end(decision, step, absent, interface)
+        said = tuple(_of_end(decision, step, absent, interface))
+        yield from said or _nothing_near(step)
         return
     if step is not None and decision.reason is Reason.FAILSAFE:
         yield from _failsafe(step)
@@ -139,6 +140,33 @@ def _allows(step: StageStep) -> Iterator[tuple[PolicyStep, RuleStep]]:
 def _near_misses(near: Sequence[tuple[PolicyStep, RuleStep]]) -> Iterator[str]:
     for policy, rule in near:
         yield f"{policy.title} rule {rule.rule} ({_at(rule)}) would allow it, but for {told(rule.misses)}"
+
+
+def _nothing_near(step: StageStep) -> Iterator[str]:
+    """Yield what there is to say of a packet that nothing here was made for."""
+    policies = sum(len(tier.policies) for tier in step.tiers)
+    if not policies and not step.profiles:
+        yield (
+            f"no policy for {step.side} applies to {step.endpoint} in the {step.stage} stage, and it has no profiles: nobody "
+            "allows anything"
+        )
+        return
+    allows = list(_allows(step))
+    if not allows:
+        yield f"no Allow rule was asked: none of the {policies + len(step.profiles)} policies and profiles asked has one for {step.side} that came to its turn"
+        return
+    policy, rule = min(allows, key=_amiss)
+    many = (
+        f"none of the {len(allows)} Allow rules asked is near" if len(allows) > 1 else "no Allow rule is near"
+    )
+    which = "the nearest" if len(allows) > 1 else "the only one asked"
+    who = f"{policy.title} rule {rule.rule} ({_at(rule)})"
+    yield f"{many}; {which}, {who}, is ruled out by {told(rule.misses)}"
+
+
+def _amiss(one: tuple[PolicyStep, RuleStep]) -> tuple[bool, int, tuple[int, bool]]:
+    rule = one[1]
+    return rule.foreign, len({miss.field for miss in rule.misses}), rule.distance
 
 
 def told(misses: Sequence[Miss]) -> str:

@@ -114,6 +114,55 @@ PUZZLES = {
         ),
         first="  why: StagedGlobalNetworkPolicy(allow-web)",
     ),
+    "ICMP that is meant for IPv6 too": Puzzle(
+        policy("allow-ping", "ingress: [{action: Allow, protocol: ICMP}]"),
+        "in eth0 icmpv6 2001:db8:9::7 2001:db8::1 type 128",
+        "deny",
+        (
+            "GlobalNetworkPolicy(allow-ping) rule 0",
+            "but for protocol: found ICMPv6, wanted ICMP (ICMP is IPv4's only, and ICMPv6 IPv6's",
+        ),
+    ),
+    "echo by its IPv4 type, meant for IPv6 too": Puzzle(
+        policy("allow-ping", "ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]"),
+        "in eth0 icmpv6 2001:db8:9::7 2001:db8::1 type 128",
+        "deny",
+        ("but for protocol: found ICMPv6, wanted ICMP", "icmp: found type 128 code 0, wanted type 8"),
+    ),
+    "a packet that no rule was made for": Puzzle(
+        policy("allow-ping", "order: 1, ingress: [{action: Allow, protocol: ICMP}]")
+        + policy(
+            "allow-ssh",
+            "order: 2, ingress: [{action: Allow, protocol: TCP, source: {nets: [192.0.2.0/24]}, "
+            "destination: {ports: [2222]}}]",
+        ),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:8443",
+        "deny",
+        (
+            "none of the 2 Allow rules asked is near; the nearest, GlobalNetworkPolicy(allow-ssh) rule 0 (rules/",
+            "is ruled out by source.nets: found 203.0.113.9, wanted 192.0.2.0/24; destination.ports: found 8443, wanted 2222",
+        ),
+    ),
+    "one rule, for something else": Puzzle(
+        policy("allow-ping", "ingress: [{action: Allow, protocol: ICMP}]"),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:8443",
+        "deny",
+        ("no Allow rule is near; the only one asked, GlobalNetworkPolicy(allow-ping) rule 0",),
+    ),
+    "rules that only deny": Puzzle(
+        policy("no-telnet", "ingress: [{action: Deny, protocol: TCP, destination: {ports: [23]}}]"),
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:8443",
+        "deny",
+        ("no Allow rule was asked",),
+    ),
+    "an endpoint without policy": Puzzle(
+        "",
+        "in eth0 tcp 203.0.113.9:40000 10.0.0.1:8443",
+        "deny",
+        (
+            "no policy for ingress applies to HostEndpoint(web-1-eth0) in the normal stage, and it has no profiles",
+        ),
+    ),
     "a tier that ends in Deny and passes nothing on": Puzzle(
         resource("Tier", "security", "order: 100, defaultAction: Deny")
         + policy(
