@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_RULES = 40
 """Rules of a policy, policies of a tier, policies not asked, and answers, that are shown without --all."""
+WAY = " (shown with --all)"
+"""How whoever runs `explain` gets to see what is left out."""
+_ONE = {"rules": "rule", "policies": "policy", "answers": "answer"}
 _MATCHED = frozenset({Outcome.DECIDED, Outcome.PASSED, Outcome.LOGGED})
 _RANGES = 6
 _NAMES = {
@@ -38,10 +41,13 @@ _NAMES = {
 _NAMES["icmp"] = "ICMP type and code"
 
 
-def text_of(explanation: Explanation, sentence: str, differs: str = "", *, everything: bool) -> Iterator[str]:
+def text_of(
+    explanation: Explanation, sentence: str, differs: str = "", *, everything: bool, way: str = WAY
+) -> Iterator[str]:
     """Yield the lines of an explanation; `sentence`: its verdict, as `decide` tells it.
 
-    `differs`: how a verdict that was recorded differs from it; empty where none does.
+    `differs`: how a verdict that was recorded differs from it; empty where none does. `way`: how
+    whoever reads it gets to see what is left out.
     """
     yield sentence
     if differs:
@@ -52,7 +58,7 @@ def text_of(explanation: Explanation, sentence: str, differs: str = "", *, every
         yield f"  change: {remedy}"
     for step in explanation.steps:
         yield ""
-        yield from _stage(step, everything=everything)
+        yield from _stage(step, everything=everything, way=way)
     if explanation.bystanders:
         yield ""
         yield "not asked:"
@@ -60,10 +66,10 @@ def text_of(explanation: Explanation, sentence: str, differs: str = "", *, every
         for one in shown:
             would = "" if one.would is None else f" (rule {one.rule} would {one.would} it)"
             yield f"  {one.title} ({_at(one.title.position)}): {one.why}{would}"
-        yield from _more(len(explanation.bystanders) - len(shown), "policies")
+        yield from _more(len(explanation.bystanders) - len(shown), "policies", way)
 
 
-def _stage(step: StageStep, *, everything: bool) -> Iterator[str]:
+def _stage(step: StageStep, *, everything: bool, way: str) -> Iterator[str]:
     yield f"{step.endpoint}, {step.stage} stage, {step.side}: {packet_text(step.packet)}"
     if step.spared is not None:
         yield f"  let by ahead of policy: {step.spared}"
@@ -72,11 +78,11 @@ def _stage(step: StageStep, *, everything: bool) -> Iterator[str]:
         yield f"  tier {tier.name} ({order})"
         shown = tier.policies if everything else _telling(tier.policies)
         for policy in shown:
-            yield from _policy(policy, everything=everything)
-        yield from _more(len(tier.policies) - len(shown), "policies", indent="    ")
+            yield from _policy(policy, everything=everything, way=way)
+        yield from _more(len(tier.policies) - len(shown), "policies", way, indent="    ")
         yield f"    end of tier: {tier.default_action} [{tier.end}]"
     for profile in step.profiles:
-        yield from _policy(profile, everything=everything)
+        yield from _policy(profile, everything=everything, way=way)
     if step.decision is None and step.spared is None:
         yield "  no opinion: the next stage is asked"
 
@@ -93,7 +99,7 @@ def _is_telling(rule: RuleStep) -> bool:
     return rule.outcome in _MATCHED or (rule.outcome is Outcome.RULED_OUT and rule.nearly)
 
 
-def _policy(policy: PolicyStep, *, everything: bool) -> Iterator[str]:
+def _policy(policy: PolicyStep, *, everything: bool, way: str) -> Iterator[str]:
     order = "" if policy.order is None else f" order {policy.order:.12g}"
     yield f"    {policy.title}{order}"
     if not policy.rules:
@@ -102,7 +108,7 @@ def _policy(policy: PolicyStep, *, everything: bool) -> Iterator[str]:
     shown = told_of if everything else told_of[:MOST_RULES]
     for rule in shown:
         yield f"      rule {rule.rule} {rule.action} {_at(rule.position)} [{rule.outcome}]{_said(rule)}"
-    yield from _more(len(policy.rules) - len(shown), "rules", indent="      ")
+    yield from _more(len(policy.rules) - len(shown), "rules", way, indent="      ")
 
 
 def _said(rule: RuleStep) -> str:
@@ -111,9 +117,9 @@ def _said(rule: RuleStep) -> str:
     return f" {told(rule.misses)}" if rule.outcome is Outcome.RULED_OUT and rule.misses else ""
 
 
-def _more(number: int, what: str, *, indent: str = "  ") -> Iterator[str]:
+def _more(number: int, what: str, way: str, *, indent: str = "  ") -> Iterator[str]:
     if number > 0:
-        yield f"{indent}{number} more {what} (--all shows them)"
+        yield f"{indent}{number} more {_ONE[what] if number == 1 else what}{way}"
 
 
 def survey_text(found: Survey, fields: Sequence[str], *, everything: bool) -> Iterator[str]:
@@ -128,7 +134,7 @@ def survey_text(found: Survey, fields: Sequence[str], *, everything: bool) -> It
     for group in shown:
         values = "; ".join(f"{name} {_ranges(name, group)}" for name in found.matters)
         yield f"  {group.decision.verdict}  {_step(group.decision)}: {values}"
-    yield from _more(len(found.groups) - len(shown), "answers")
+    yield from _more(len(found.groups) - len(shown), "answers", WAY)
 
 
 def _step(decision: Decision) -> str:

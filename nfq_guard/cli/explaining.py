@@ -155,7 +155,8 @@ class Explaining:
         told = self.event(event)
         if told.explanation is None:
             return [f"not explained: {told.differs}"]
-        return list(text_of(told.explanation, told.sentence, told.differs, everything=False))
+        # Whoever shows it on a screen has no --all to give.
+        return list(text_of(told.explanation, told.sentence, told.differs, everything=False, way=""))
 
     # -- questions ----------------------------------------------------------
 

@@ -50,7 +50,7 @@ def test_long_policies_are_cut_short_unless_all_is_wanted() -> None:
 
     short, whole = (list(text_of(found, "", everything=everything)) for everything in (False, True))
 
-    assert "      5 more rules (--all shows them)" in short
+    assert "      5 more rules (shown with --all)" in short
     assert len(whole) == len(short) + 4
 
 
@@ -67,7 +67,7 @@ def test_of_many_policies_those_are_shown_that_say_something() -> None:
 
     named = [line.strip() for line in lines if line.startswith("    GlobalNetworkPolicy(")]
     assert named == ["GlobalNetworkPolicy(web)", "GlobalNetworkPolicy(z-log)"]
-    assert f"    {MOST_RULES} more policies (--all shows them)" in lines
+    assert f"    {MOST_RULES} more policies (shown with --all)" in lines
     assert sum("other-" in line for line in text_of(found, "", everything=True)) == MOST_RULES
 
 

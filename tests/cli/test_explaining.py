@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FACTS = ("facts.json", '{"node": "host", "interfaces": {"eth0": ["10.0.0.1"]}}')
 WEB = packet("203.0.113.9", "10.0.0.1", TCP, 40000, 443)
 DENIED = denied(packet=WEB)
+QUESTION = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443"
 CAUSE = "GlobalNetworkPolicy(web) rule 0"
 
 
@@ -54,6 +55,18 @@ def test_lines_begin_with_the_causes(files: Files) -> None:
     assert why.startswith(f"why: {CAUSE} (")
     assert why.endswith("found 443, wanted 80")
     assert change == f"change: with the destination port 80, say, it would be allowed, by {CAUSE}"
+
+
+def test_a_story_names_no_option_of_a_command_that_is_not_run(files: Files) -> None:
+    deny, *_ = WEB_RULES.partition("ingress:")
+    two = f"{deny}ingress: [{{action: Deny}}, {{action: Allow}}]\n"
+    files.path.write_text(two, encoding="utf-8")
+
+    story = files.explaining().story_of(DENIED)
+    lines, _ = files.explaining().text(parse_question([QUESTION]), everything=False)
+
+    assert "      1 more rule" in story
+    assert "      1 more rule (shown with --all)" in lines
 
 
 def test_a_verdict_that_differs_is_said_to_first(files: Files) -> None:
