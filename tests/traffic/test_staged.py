@@ -1,4 +1,7 @@
-"""Staged policies on real packets: what they would have done is counted, and nothing is done."""
+"""Staged policies on real packets: what they would have done is counted, and nothing is done.
+
+A worker answers first and counts at the end of its turn: counts are waited for.
+"""
 
 from __future__ import annotations
 
@@ -54,20 +57,23 @@ def test_a_staged_deny_lets_traffic_through_and_counts_it_once_a_connection(
     with connect(site.outside, site.outer, LOCAL, family) as live:
         for _ in range(20):
             assert echoes(live)
-    assert tried(site, policy="tried", action="deny") == 1
-    assert would(site, endpoint="on-outer0", stage="normal", enforced="allow", staged="deny") == 1
+    until(lambda: tried(site, policy="tried", action="deny") == 1, "it is counted")
+    until(
+        lambda: would(site, endpoint="on-outer0", stage="normal", enforced="allow", staged="deny") == 1,
+        "it is counted",
+    )
     assert site.daemon.denied() == 0
 
     assert site.enters(LOCAL, family)
-    assert tried(site, policy="tried", action="deny") == 2
+    until(lambda: tried(site, policy="tried", action="deny") == 2, "it is counted")
 
 
 def test_a_staged_allow_lets_nothing_through(site: Router) -> None:
     site.start(OUTER, staged("tried", "outer0", ingress=[rule("Allow", LOCAL)]))
 
     assert site.refused(LOCAL)
-    assert tried(site, policy="tried", action="allow") >= 1
-    assert would(site, enforced="deny", staged="allow") >= 1
+    until(lambda: tried(site, policy="tried", action="allow") >= 1, "it is counted")
+    until(lambda: would(site, enforced="deny", staged="allow") >= 1, "it is counted")
 
 
 def test_the_first_forward_policy_can_be_tried_out(site: Router) -> None:
@@ -78,8 +84,8 @@ def test_the_first_forward_policy_can_be_tried_out(site: Router) -> None:
         for _ in range(20):
             assert echoes(live)
     # Asked about once; none of the staged rules matched, and the tier would have ended in Deny.
-    assert would(site, stage="forward", enforced="pass", staged="deny") == 1
-    assert tried(site, kind="Tier", action="deny", direction="ingress") == 1
+    until(lambda: would(site, stage="forward", enforced="pass", staged="deny") == 1, "it is counted")
+    until(lambda: tried(site, kind="Tier", action="deny", direction="ingress") == 1, "it is counted")
     assert site.daemon.denied() == 0
 
 
@@ -89,7 +95,7 @@ def test_a_live_connection_that_a_staged_policy_would_end_goes_on_and_is_counted
         assert echoes(live)
         site.change(OUTER, NORMAL, staged("tried", "outer0", **FORWARD, ingress=[rule("Deny", LOCAL)]))
         assert echoes(live)
-        assert would(site, stage="forward", enforced="pass", staged="deny") == 1
+        until(lambda: would(site, stage="forward", enforced="pass", staged="deny") == 1, "it is counted")
 
 
 def test_the_first_policy_before_dnat_can_be_tried_out(site: Router) -> None:
@@ -99,8 +105,8 @@ def test_the_first_policy_before_dnat_can_be_tried_out(site: Router) -> None:
     with connect(site.outside, site.outer, INNER_ENTRY) as live:
         for _ in range(20):
             assert echoes(live)
-    assert tried(site, policy="tried", action="deny") == 2
-    assert would(site, stage="pre-dnat", enforced="pass", staged="deny") == 2
+    until(lambda: tried(site, policy="tried", action="deny") == 2, "it is counted")
+    until(lambda: would(site, stage="pre-dnat", enforced="pass", staged="deny") == 2, "it is counted")
     assert site.daemon.denied() == 0
     # Nothing is allowed ahead of NAT: normal policy was asked as ever.
     assert site.verdicts(stage="normal", verdict="allow", direction="ingress") >= 1
@@ -112,8 +118,14 @@ def test_the_first_untracked_policy_can_be_tried_out_and_exempts_nothing(site: R
 
     assert site.enters(LOCAL)
     assert any(f"dport={LOCAL}" in line for line in site.connections())
-    assert would(site, stage="untracked", direction="ingress", enforced="pass", staged="allow") >= 3
-    assert would(site, stage="untracked", direction="egress", enforced="pass", staged="allow") >= 2
+    until(
+        lambda: would(site, stage="untracked", direction="ingress", enforced="pass", staged="allow") >= 3,
+        "it is counted",
+    )
+    until(
+        lambda: would(site, stage="untracked", direction="egress", enforced="pass", staged="allow") >= 2,
+        "it is counted",
+    )
     assert site.verdicts(stage="untracked") == 0
 
 
