@@ -75,6 +75,7 @@ class Worker:
         self._teaches = False
         self._leftovers: Iterator[None] | None = None
         """Frees the ruleset before, bit by bit."""
+        self._wants_queue = False
         self._reader: QueueReader | None = None
         self._packets: list[tuple[int, int]] | None = None
         """What poll says when there are packets, and nothing else."""
@@ -171,7 +172,8 @@ class Worker:
             self._discard(self._unpacking)
             self._unpacking = message
         elif isinstance(message, protocol.Bind):
-            self._bind()
+            self._wants_queue = True
+            self._bind_if_due()
         elif isinstance(message, protocol.Watch):
             self._verdicts.watch(**message._asdict())
         else:
@@ -214,6 +216,7 @@ class Worker:
         self._installed = unpacking
         self._discard(before, remembered)
         self._tell(protocol.Installed(payload.install.generation))
+        self._bind_if_due()
 
     def _discard(self, unpacking: Unpacking | None, remembered: Iterable[dict[Any, Any]] = ()) -> None:
         """Free bit by bit what nothing is judged by any more."""
@@ -227,6 +230,11 @@ class Worker:
             if next(leftovers, _DONE) is _DONE:
                 self._leftovers = None
                 return
+
+    def _bind_if_due(self) -> None:
+        # Whoever is told to, with a ruleset that is still on its way in, has nothing to judge by yet.
+        if self._wants_queue and self._unpacking is None and self._reader is None:
+            self._bind()
 
     def _bind(self) -> None:
         assert self._setup is not None, "the setup comes first"  # noqa: S101

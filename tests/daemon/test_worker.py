@@ -378,6 +378,26 @@ def test_a_ruleset_that_was_refused_or_replaced_leaves_nothing(here: Here) -> No
     assert living() == before
 
 
+@pytest.mark.traffic
+def test_a_queue_is_bound_when_there_is_something_to_judge_by_and_not_before(big: Ruleset) -> None:
+    with Namespace() as space, space.entered():
+        here = Here()
+        here.send(replace(big, generation=1))
+        protocol.send(here.control, protocol.Bind())
+        for _ in range(5):
+            here.worker._turn()
+        assert here.busy
+        assert here.heard() == []
+
+        here.settle()
+
+        assert here.heard() == [protocol.Installed(1), protocol.Bound()]
+        reader = here.worker._reader
+        assert reader is not None
+        reader.close()
+        here.close()
+
+
 def test_a_queue_that_can_not_be_read_any_more_ends_the_worker() -> None:
     with Namespace() as space, space.entered():
         here = Here()
