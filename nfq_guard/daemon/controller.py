@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from nfq_guard.adapters.host import HostWatch, node_name, read_facts
+from nfq_guard.adapters.host import HostWatch, read_facts
 from nfq_guard.adapters.watch import Activity, FileWatch
 from nfq_guard.daemon import privileges
 from nfq_guard.daemon.guard import Guard, StartError
@@ -125,9 +125,7 @@ class Controller:
         self._files = self._watch_files()
         try:
             self._host = HostWatch()
-            # Once: whoever renames the host does not say that its policy is another's.
-            self._node = node_name(self._settings.node)
-            self._facts = read_facts(self._node)
+            self._facts = read_facts(guard.node)
         except OSError as error:
             raise StartError(str(error)) from error
         self._keeper = Keeper(
@@ -264,7 +262,7 @@ class Controller:
 
     def _host_settled(self) -> None:
         try:
-            self._facts = read_facts(self._node)
+            self._facts = read_facts(self._guard.node)
         except OSError as error:
             self._log.warning("interfaces not read, trying again", reason=error)
             self._loop.within("host", _RETRY_SECONDS, self._host_settled)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from prometheus_client import CollectorRegistry
@@ -86,6 +87,8 @@ class Guard:
     def __init__(self, settings: Settings, log: Log) -> None:
         """Put together what needs nothing from outside but the state folder; StartError if it is taken."""
         self.settings = settings
+        # Once: whoever renames the host does not say that its policy is another's.
+        self.node = node_name(settings.node)
         self.log = log
         self.state = self._lock_state()
         self.loop = Loop()
@@ -125,7 +128,7 @@ class Guard:
             self.pool,
             log,
             lambda: self.telemetry.read_kernel().verdicts,
-            sources=sources(settings),
+            sources=sources(replace(settings, node=self.node)),
             deny_log=settings.deny_log,
         )
         self.live = Live(self.pool.rings, self.watching.legends, self.watching.renew)
@@ -203,16 +206,15 @@ class Guard:
         """Return what answers a browser, None where nobody may see it."""
         if self.settings.page == visitors.OFF:
             return None
-        node = node_name(self.settings.node)
         legends = self.watching.legends
         self._explaining = Explaining(
-            lambda: explain_command(self.settings, node),
+            lambda: explain_command(self.settings, self.node),
             explain_environment(),
             # What workers judge by is told sooner than what its rules are called.
             lambda: (legends.changes, self.telemetry.generation),
         )
         sight = Sight(self.telemetry, self.live, Totals(self.telemetry), self._explaining)
-        names = frozenset({"localhost", socket.gethostname().lower(), node.lower()})
+        names = frozenset({"localhost", socket.gethostname().lower(), self.node.lower()})
         return Page(sight, self.settings.page, names)
 
     def _cannot_have(self, why: str) -> NoReturn:
