@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from guarded import METRICS_PORT, Daemon, Server, connects, endpoint, policy, tcp
-from netns import until
+from netns import pair, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netns import End
 
 OPEN, CLOSED, SHUT = 8080, 8081, 8082
@@ -71,3 +74,14 @@ class Site:
             if b"explain" in words and os.fsencode(self.daemon.rules) in words:
                 found.append(int(path.parent.name))
         return found
+
+
+@contextlib.contextmanager
+def started(base: Path) -> Iterator[Site]:
+    """Yield one whose daemon runs."""
+    with pair() as ends:
+        made = Site(ends, base)
+        with made.daemon:
+            made.daemon.start()
+            yield made
+            made.server.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from guarded import METRICS_PORT, endpoint, lives, policy, tcp
 from netns import pair, until
-from paged import CLOSED, HOSTILE, OPEN, SHUT, Site
+from paged import CLOSED, HOSTILE, OPEN, SHUT, Site, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,8 @@ pytestmark = pytest.mark.traffic
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with pair() as ends:
-        made = Site(ends, tmp_path)
-        with made.daemon:
-            made.daemon.start()
-            yield made
-            made.server.close()
+    with started(tmp_path) as made:
+        yield made
 
 
 def test_denials_are_told_with_what_decided_once_somebody_asks(site: Site) -> None:

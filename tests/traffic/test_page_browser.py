@@ -12,7 +12,7 @@ import pytest
 from browser import Browser
 from guarded import endpoint, policy, tcp
 from netns import link, pair, until
-from paged import CLOSED, HOSTILE, OPEN, PAGE, SHUT, Site
+from paged import CLOSED, HOSTILE, OPEN, PAGE, SHUT, Site, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +30,8 @@ spec: {node: guarded, expectedIPs: [10.78.0.1]}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with pair() as ends:
-        made = Site(ends, tmp_path)
-        with made.daemon:
-            made.daemon.start()
-            yield made
-            made.server.close()
+    with started(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
