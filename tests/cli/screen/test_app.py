@@ -142,7 +142,6 @@ def test_what_the_kernel_denied_is_said_below_the_columns_once_there_is_some(sta
     deny = {"reason": "tier-default", "verdict": "deny", "direction": "ingress", "stage": "normal"}
 
     async def scene(pilot: Pilot[None], stage: Stage) -> None:
-        stage.telling.kernel = [{**deny, "packets": 5}]
         await filled(pilot, stage)
         assert "by the kernel" not in stage.screen()
         stage.telling.kernel = [{**deny, "packets": 2955}]
@@ -152,6 +151,7 @@ def test_what_the_kernel_denied_is_said_below_the_columns_once_there_is_some(sta
         assert "latest verdicts" in stage.screen()
         assert len(stage.screen().splitlines()) == 24
 
+    stage.telling.kernel = [{**deny, "packets": 5}]
     stage.play(scene)
 
 
