@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from captures import FRAME
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP
 from scapy.utils import PcapNgWriter, PcapWriter
 
 from nfq_guard.adapters.captures import CaptureError, read_packet
@@ -25,7 +26,7 @@ SIX = IPv6(src="2001:db8::1", dst="2001:db8::2") / TCP(sport=3, dport=4)
 def capture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     path = str(tmp_path / "capture")
     with request.param(path) as writer:
-        for packet in (Ether() / FOUR, Ether() / SIX, Ether() / ARP()):
+        for packet in (FRAME / FOUR, FRAME / SIX, FRAME / ARP()):
             writer.write(packet)
     return path
 
@@ -56,6 +57,6 @@ def test_of_a_tunnel_the_outer_packet_is_meant(tmp_path: Path, packet: Packet) -
     path = str(tmp_path / "tunnel")
     outer = IPv6(src="2001:db8::5", dst="2001:db8::6") / packet
     with PcapWriter(path) as writer:
-        writer.write(Ether() / outer)
+        writer.write(FRAME / outer)
 
     assert read_packet(path, 1) == bytes(outer)

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from captures import FRAME
 from click.testing import CliRunner, Result
 from events import logged
 from policy import WEB_RULES
 from scapy.layers.inet import IP, TCP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP
 from scapy.utils import PcapWriter
 
 from nfq_guard.cli.main import Exit, cli
@@ -109,8 +110,8 @@ def test_a_log_rule_of_the_verdict_stream_is_explained_by_its_packet(folder: Pat
 
 def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:
     with PcapWriter(str(folder / "dump.pcap")) as writer:
-        writer.write(Ether() / ARP())
-        writer.write(Ether() / IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=1, dport=443))
+        writer.write(FRAME / ARP())
+        writer.write(FRAME / IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=1, dport=443))
 
     good, other, absent = (
         explain("--pcap", "dump.pcap", "--packet", number, "in", "eth0") for number in ("2", "1", "3")
@@ -125,7 +126,7 @@ def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:
 
 def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None:
     with PcapWriter(str(folder / "dump.pcap")) as writer:
-        writer.write(Ether() / IP(src="203.0.113.9", dst="10.0.0.1", proto=6) / b"short")
+        writer.write(FRAME / IP(src="203.0.113.9", dst="10.0.0.1", proto=6) / b"short")
 
     found = explain("--pcap", "dump.pcap", "in", "eth0")
 

@@ -8,12 +8,11 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
-from captures import PACKETS, wire
+from captures import FRAME, PACKETS, wire
 from hypothesis import given
 from hypothesis import strategies as st
 from policy import facts_of, flow_of, host_endpoint, inventory_of, policy, resource, ruleset_of
 from scapy.layers.inet import IP, TCP
-from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, wrpcap
 from strategies import FACTS as RANDOM_FACTS
 from strategies import inventories, random_flow
@@ -95,7 +94,7 @@ def test_a_queued_packet_is_judged(name: str) -> None:
 
 def test_a_capture_replayed_gives_the_same_answers(tmp_path: Path) -> None:
     capture = tmp_path / "capture.pcap"
-    wrpcap(str(capture), [Ether() / IP(PACKETS[name]) for name in EXPECTED if "over IPv4" in name])
+    wrpcap(str(capture), [FRAME / IP(PACKETS[name]) for name in EXPECTED if "over IPv4" in name])
     engine = engine_of(RULESET)
 
     with RawPcapReader(str(capture)) as frames:

@@ -15,12 +15,15 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrRouting,
 )
 from scapy.layers.ipsec import AH, ESP
-from scapy.layers.l2 import GRE
+from scapy.layers.l2 import GRE, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Raw
 
 if TYPE_CHECKING:
     from nfq_guard.model.flow import Packet
+
+FRAME = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+"""Both ends named: scapy asks the machine's own network who they are otherwise, and waits for an answer."""
 
 CLIENT4, GUARD4 = "10.0.0.2", "10.0.0.1"
 CLIENT6, GUARD6 = "fd00::2", "fd00::1"

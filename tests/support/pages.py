@@ -200,4 +200,4 @@ def follow(shell: Shell, console: str, *, patience: float = 0.0) -> None:
         output = shell.run(command)
         while alike(output) != alike(expected) and expected and time.monotonic() < deadline:
             output = shell.run(command)
-        assert alike(output) == alike(expected), command
+        assert alike(output) == alike(expected), f"{command}\n{output}"
