@@ -7,13 +7,30 @@ never judge a packet, nor change a byte of it.
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
+
+from nfq_guard.model.flow import Direction
+
+_DIRECTIONS = {1: Direction.IN, 2: Direction.OUT}
+"""The lowest bits of a packet's flags (pcapng, epb_flags)."""
 
 
 class CaptureError(Exception):
     """A capture file cannot be read, or has no such packet; says what was found."""
 
 
-def read_packet(path: str, number: int) -> bytes:
+class Captured(NamedTuple):
+    """A packet, and what its file says about it: pcap nothing, pcapng whatever its writer knew."""
+
+    data: bytes
+    """From its IP header on."""
+    interface: str = ""
+    direction: Direction | None = None
+    """IN or OUT."""
+    comments: tuple[str, ...] = ()
+
+
+def read_packet(path: str, number: int) -> Captured:
     """Return packet `number`, from 1, of a capture; CaptureError if there is none, or none of IP."""
     # A second to import, for the few who have a capture.
     from scapy.error import Scapy_Exception  # noqa: PLC0415
@@ -35,6 +52,15 @@ def read_packet(path: str, number: int) -> bytes:
     while layer:
         # The outermost: a tunnel's own packet is what the guard sees.
         if isinstance(layer, (IP, IPv6)):
-            return bytes(layer.original)
+            return Captured(
+                bytes(layer.original),
+                _decoded(packet.sniffed_on or b""),
+                _DIRECTIONS.get(packet.direction),
+                tuple(map(_decoded, packet.comments or ())),
+            )
         layer = layer.payload
     raise CaptureError(f"{path}: packet {number} is neither IPv4 nor IPv6: {packet.summary()}")
+
+
+def _decoded(text: str | bytes) -> str:
+    return text if isinstance(text, str) else text.decode("utf-8", "replace")

@@ -15,11 +15,16 @@ from nfq_guard.cli.options import Format, facts_option, format_option, rules_opt
 from nfq_guard.cli.questions import Question, captured_question, parse_question
 from nfq_guard.cli.recorded import Recorded
 from nfq_guard.cli.settings import resolve_settings, settings_options
+from nfq_guard.model.flow import Direction
 from nfq_guard.model.printable import printable
 from nfq_guard.packet import Unparsable, parse
+from nfq_guard.stream import comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nfq_guard.adapters.captures import Captured
+    from nfq_guard.stream.comments import Comment
 
 
 @click.command(
@@ -39,7 +44,8 @@ Examples:
   nfq-guard explain out eth0 udp 10.0.0.1 192.0.2.53:53
   nfq-guard explain in eth0 icmp any 10.0.0.1 type 8
   nfq-guard explain --flows flows.jsonl --format json
-  nfq-guard explain --pcap dump.pcapng --packet 7 in eth0""",
+  nfq-guard explain --pcap dump.pcap --packet 7 in eth0
+  nfq-guard explain --pcap denied.pcapng --packet 7""",
 )
 @rules_option()
 @facts_option()
@@ -56,7 +62,7 @@ Examples:
     type=click.Path(),
     default="",
     metavar="FILE",
-    help="Explain a packet of a capture; FLOW says direction and interfaces only.",
+    help="Explain a packet of a capture; FLOW says direction and interfaces only, and nothing where the file does.",
 )
 @click.option(
     "--packet", "number", type=click.IntRange(1), default=1, help="Which packet of the capture, from 1."
@@ -88,9 +94,9 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
     The exit code is 1 for a flow that is denied, as for one that cannot be read and for
     rules that have errors.
     """
-    if (flows is None) is (not question) or (pcap and flows is not None):
+    if (flows is None) is not bool(question or pcap):
         raise click.UsageError(
-            "give one flow in words, or --flows; with --pcap, direction and interfaces in words"
+            "give one flow in words, or --flows, or --pcap (with direction and interfaces in words)"
         )
     settings = resolve_settings(config, flags).settings
     explaining = Explaining(Source(rules or settings.rules, facts, settings))
@@ -120,7 +126,7 @@ def _questions(
 ) -> Iterator[tuple[int, Question | str, Recorded | None]]:
     if flows is None:
         try:
-            yield 1, _captured(words, *captured) if captured[0] else parse_question(words), None
+            yield 1, *(_captured(words, *captured) if captured[0] else (parse_question(words), None))
         except ValueError as error:
             raise click.UsageError(printable(str(error))) from error
         return
@@ -132,15 +138,33 @@ def _questions(
             yield line.number, str(error), None
 
 
-def _captured(words: tuple[str, ...], path: str, number: int) -> Question:
+def _captured(words: tuple[str, ...], path: str, number: int) -> tuple[Question, Recorded | None]:
     try:
-        packet = parse(read_packet(path, number))
+        captured = read_packet(path, number)
     except CaptureError as error:
         raise CommandFailedError(printable(str(error))) from error
+    packet = parse(captured.data)
     if isinstance(packet, Unparsable):
         raise CommandFailedError(
             printable(
                 f"{path}: packet {number} cannot be judged: {packet.reason}; the guard denies it, or lets it by in fail mode open"
             )
         )
-    return captured_question(words, packet)
+    if words:
+        return captured_question(words, packet), None
+    said = next(filter(None, map(comments.read, captured.comments)), None)
+    way = _way(captured, said)
+    if not way:
+        raise ValueError(
+            f"{path} does not say which way packet {number} went: say it, as in eth0, out eth0 or forward eth0 eth1"
+        )
+    return captured_question(way, packet), None if said is None else Recorded.of_comment(said)
+
+
+def _way(captured: Captured, said: Comment | None) -> tuple[str, ...]:
+    """Return direction and interfaces as far as the file says them: nothing, if it does not say all."""
+    if said is not None and said.crossing is not None:
+        return (Direction.FORWARD, *said.crossing)
+    if captured.direction is None or not captured.interface:
+        return ()
+    return (captured.direction, captured.interface)

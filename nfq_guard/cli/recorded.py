@@ -17,6 +17,7 @@ from nfq_guard.stream.record import LOG, PASS, UNJUDGED
 if TYPE_CHECKING:
     from nfq_guard.explain.steps import Explanation
     from nfq_guard.model.decision import Decision
+    from nfq_guard.stream.comments import Comment
     from nfq_guard.stream.event import Event
 
 _AHEAD_OF_NAT = frozenset({Stage.UNTRACKED, Stage.PRE_DNAT})
@@ -62,6 +63,20 @@ class Recorded(NamedTuple):
             _text(document.get(key)) for key in ("verdict", "reason", "stage", "side", "tier")
         )
         return cls(verdict, reason, stage, side, tier, kind, name, rule)
+
+    @classmethod
+    def of_comment(cls, comment: Comment) -> Recorded:
+        """Return what the comment of a captured packet says."""
+        return cls(
+            comment.verdict,
+            comment.reason,
+            comment.stage,
+            comment.side,
+            comment.tier,
+            comment.kind,
+            comment.name,
+            comment.rule,
+        )
 
 
 def _text(value: object) -> str:

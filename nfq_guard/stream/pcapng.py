@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nfq_guard import __version__
 from nfq_guard.model.flow import Direction
-from nfq_guard.stream.lines import comment
+from nfq_guard.stream import comments
 from nfq_guard.stream.record import KEPT
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _packet(interface: int, event: Event) -> bytes:
     length = max(event.length, len(data))
     body = _PACKET_BODY.pack(interface, high, low, len(data), length) + _padded(data)
     flags = _WORD.pack(_DIRECTION_FLAGS.get(event.direction, 0))
-    return _block(_PACKET, body + _options((_COMMENT, _text(comment(event))), (_FLAGS, flags)))
+    return _block(_PACKET, body + _options((_COMMENT, _text(comments.text_of(event))), (_FLAGS, flags)))
 
 
 def _text(text: str) -> bytes:

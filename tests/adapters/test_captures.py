@@ -32,8 +32,8 @@ def capture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_a_packet_is_as_it_was_from_its_ip_header_on(capture: str) -> None:
-    assert read_packet(capture, 1) == bytes(FOUR)
-    assert read_packet(capture, 2) == bytes(SIX)
+    assert read_packet(capture, 1).data == bytes(FOUR)
+    assert read_packet(capture, 2).data == bytes(SIX)
 
 
 @pytest.mark.parametrize(("number", "said"), [(3, "neither IPv4 nor IPv6"), (4, "fewer than 4 packets")])
@@ -59,4 +59,4 @@ def test_of_a_tunnel_the_outer_packet_is_meant(tmp_path: Path, packet: Packet) -
     with PcapWriter(path) as writer:
         writer.write(FRAME / outer)
 
-    assert read_packet(path, 1) == bytes(outer)
+    assert read_packet(path, 1).data == bytes(outer)

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captures import FRAME
 from click.testing import CliRunner, Result
-from events import logged
+from events import ALLOW_SSH, DNS, denied, event, logged, packet
 from policy import WEB_RULES
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP
 from scapy.utils import PcapWriter
 
 from nfq_guard.cli.main import Exit, cli
+from nfq_guard.model.flow import TCP as TCP_NUMBER
 from nfq_guard.stream.lines import document
+from nfq_guard.stream.pcapng import Capture
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nfq_guard.stream.event import Event
 
 FACTS = {"node": "host", "interfaces": {"eth0": ["10.0.0.1"]}}
 GOOD = "in eth0 tcp 203.0.113.9:40000 10.0.0.1:443"
@@ -122,6 +126,53 @@ def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:
     assert (other.exit_code, absent.exit_code) == (Exit.FAILED, Exit.FAILED)
     assert "neither IPv4 nor IPv6" in other.stderr
     assert "fewer than 3 packets" in absent.stderr
+
+
+def recorded(path: Path, *events: Event) -> None:
+    capture = Capture()
+    path.write_bytes(b"".join([capture.head(), *(block for one in events for block in capture.blocks(one))]))
+
+
+def test_a_file_that_watch_wrote_says_the_way_of_its_packets_and_what_the_guard_said(folder: Path) -> None:
+    to_web = packet("203.0.113.9", "10.0.0.1", TCP_NUMBER, 40000, 443)
+    allowed = event(packet=to_web, rule=ALLOW_SSH._replace(name="web"))
+    outward = denied(packet=DNS, direction="out", in_interface="", out_interface="eth0", side="egress")
+    through = denied(packet=to_web, direction="forward", stage="forward", out_interface="cali1")
+    recorded(folder / "a.pcapng", allowed, outward, through, event(packet=to_web))
+
+    inside, out, forwarded, other = (
+        explain("--pcap", "a.pcapng", "--packet", str(number)) for number in range(1, 5)
+    )
+
+    assert inside.exit_code == Exit.GOOD
+    assert "differs" not in inside.stdout
+    assert "HostEndpoint(host-eth0), normal stage, ingress" in inside.stdout
+    assert "HostEndpoint(host-eth0), normal stage, egress" in out.stdout
+    assert (
+        "differs: the guard said deny at its forward stage (tier-default of tier default)" in forwarded.stdout
+    )
+    assert "GlobalNetworkPolicy(allow-ssh) ingress rule 0" in other.stdout.splitlines()[1]
+
+
+def test_what_is_said_in_words_goes_ahead_of_what_a_file_says(folder: Path) -> None:
+    recorded(folder / "a.pcapng", denied(packet=DNS))
+
+    found = explain("--pcap", "a.pcapng", "out", "eth0")
+
+    assert "HostEndpoint(host-eth0), normal stage, egress" in found.stdout
+    assert "differs" not in found.stdout
+
+
+def test_a_file_that_does_not_say_the_way_of_its_packets_is_told_so(folder: Path) -> None:
+    recorded(folder / "a.pcapng", event(in_interface=""), event(direction="forward", stage="forward"))
+    with PcapWriter(str(folder / "b.pcap")) as writer:
+        writer.write(FRAME / IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=1, dport=443))
+
+    for name, number in (("a.pcapng", "1"), ("a.pcapng", "2"), ("b.pcap", "1")):
+        found = explain("--pcap", name, "--packet", number)
+
+        assert found.exit_code == Exit.USAGE
+        assert "does not say which way packet" in found.stderr
 
 
 def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None:
