@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -370,6 +371,21 @@ def test_a_signal_ends_it_with_a_summary(guard: Guard, number: signal.Signals) -
     assert code == Exit.GOOD
     assert said.startswith(f"nfq-guard watch: {shown} shown of ")
     assert said.endswith(" read, 0 lost\n")
+
+
+def test_on_a_terminal_it_says_what_it_waits_for(guard: Guard) -> None:
+    ours, theirs = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "nfq_guard", "watch", "--control", guard.path, "--denied", "--count", "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+
+    assert child.wait(30) == Exit.GOOD
+    said = os.read(ours, 4096)
+    os.close(ours)
+    assert said.startswith(b"nfq-guard watch: watching verdict == deny; Ctrl-C ends it\r\n")
 
 
 @pytest.mark.parametrize("signals", [1, 2])
