@@ -56,6 +56,8 @@ class Request(NamedTuple):
     """The Origin header, empty for none."""
     site: str
     """Sec-Fetch-Site: whose page made the browser ask; empty for none."""
+    requested_with: str = ""
+    """X-Requested-With: what made the request, which a browser lets no other site's page say."""
 
 
 class Answer(NamedTuple):
@@ -244,6 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
                 hosts[0].strip() if len(hosts) == 1 else "",
                 self.headers.get("Origin", ""),
                 self.headers.get("Sec-Fetch-Site", ""),
+                self.headers.get("X-Requested-With", ""),
             )
         )
 

@@ -52,6 +52,11 @@ _ASSETS = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
 _PLAIN, _JSON = "text/plain; charset=utf-8", "application/json"
+_FOREIGN = (
+    b"found no header X-Requested-With, expected any: a page of another site cannot send it without being asked back, "
+    b"the page's own scripts do (curl -H 'X-Requested-With: curl')\n"
+)
+"""An older browser, or any at an address that is neither loopback nor https, does not tell whose page asks (CSRF)."""
 _LONGEST_QUERY = 16_384
 _LONGEST_QUESTION = 4096
 """Of a flow as JSON. A line of the verdict stream has some seven hundred."""
@@ -100,6 +105,8 @@ class Page:
         why = refusal(self._who, request, self._names)
         if why:
             return _answer(403, _PLAIN, f"{why}\n".encode())
+        if request.path in self._data and not request.requested_with:
+            return _answer(403, _PLAIN, _FOREIGN)
         if request.path in _ASSETS:
             name, kind = _ASSETS[request.path]
             return _answer(200, kind, asset(name))

@@ -219,10 +219,12 @@ def paged() -> Iterator[Paged]:
 
 
 def test_a_page_is_told_who_asks_for_what_and_from_where(paged: Paged) -> None:
-    headers = {"Host": "x:1", "Origin": "http://y", "Sec-Fetch-Site": "cross-site"}
+    headers = {"Host": "x:1", "Origin": "http://y", "Sec-Fetch-Site": "cross-site", "X-Requested-With": "z"}
 
     assert paged.get("/a?b=c?d", **headers) == (201, "body", "text/x")
-    assert paged.asked == [Request("/a", "b=c?d", "127.0.0.1", "127.0.0.1", "x:1", "http://y", "cross-site")]
+    assert paged.asked == [
+        Request("/a", "b=c?d", "127.0.0.1", "127.0.0.1", "x:1", "http://y", "cross-site", "z")
+    ]
 
 
 def test_two_hosts_are_none(paged: Paged) -> None:

@@ -28,7 +28,7 @@ from nfq_guard.resources.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOME = Request("/", "", "127.0.0.1", "127.0.0.1", "127.0.0.1:9091", "", "")
+HOME = Request("/", "", "127.0.0.1", "127.0.0.1", "127.0.0.1:9091", "", "", "a script")
 ECHO = "import sys\nfor line in sys.stdin: print(line.strip(), flush=True)"
 DATA = ("/api/live", "/api/map", "/api/rules", "/api/explain")
 SHOWN = ("/", "/page.js", "/shared.js", "/explanation.js", "/policymap.js", "/page.css")
@@ -129,6 +129,14 @@ def test_whoever_may_not_see_it_sees_nothing(site: Site, path: str, request_: Re
     assert answer.status == 403
     assert b"expected" in answer.body or b"another site" in answer.body
     assert dict(answer.headers) == dict(HEADERS)
+
+
+@pytest.mark.parametrize("path", DATA)
+def test_what_a_page_of_another_site_can_send_gets_no_data(site: Site, path: str) -> None:
+    answer = site.get(path, HOME._replace(requested_with=""))
+
+    assert answer.status == 403
+    assert b"X-Requested-With" in answer.body
 
 
 def test_other_paths_are_not_ours(site: Site) -> None:

@@ -188,7 +188,7 @@ class Daemon:
             sock.connect(("127.0.0.1", METRICS_PORT))
             connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT)
             connection.sock = sock
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"X-Requested-With": "a test"})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException) as error:

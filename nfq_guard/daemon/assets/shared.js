@@ -25,7 +25,10 @@ export function show(element, text) {
 
 export async function ask(path, parameters) {
   const query = new URLSearchParams(parameters ?? {}).toString();
-  const answer = await fetch(query ? `${path}?${query}` : path, { signal: AbortSignal.timeout(PATIENCE) });
+  const answer = await fetch(query ? `${path}?${query}` : path, {
+    headers: { "X-Requested-With": "nfq-guard" }, // no other site's page may send it: that is how it is told from ours
+    signal: AbortSignal.timeout(PATIENCE),
+  });
   if (!answer.ok) throw new Error((await answer.text()).trim() || `HTTP ${answer.status}`);
   return answer.json();
 }
