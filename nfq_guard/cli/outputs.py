@@ -36,8 +36,8 @@ class Output(Protocol):
     def event(self, event: Event) -> None:
         """Take a verdict about a packet."""
 
-    def counted(self, event: Event, packets: int) -> None:
-        """Take so many packets that the kernel decided by itself, which have this in common."""
+    def counted(self, event: Event, packets: int) -> bool:
+        """Take so many packets that the kernel decided by itself, which have this in common; return whether it shows them."""
 
     def flush(self) -> None:
         """Write what was taken."""
@@ -82,9 +82,10 @@ class Lines:
         """Take a verdict about a packet."""
         self._lines.append(self._line(event))
 
-    def counted(self, event: Event, packets: int) -> None:
+    def counted(self, event: Event, packets: int) -> bool:
         """Take so many packets that the kernel decided by itself."""
         self._lines.append(self._counted(event, packets))
+        return True
 
     def flush(self) -> None:
         """Write the lines; BrokenPipeError where nobody reads them any more."""
@@ -135,8 +136,9 @@ class CaptureFile:
         """Take a verdict about a packet."""
         self._blocks += self._capture.blocks(event)
 
-    def counted(self, event: Event, packets: int) -> None:
+    def counted(self, event: Event, packets: int) -> bool:  # noqa: ARG002 - an Output
         """Take nothing: there are no packets to write."""
+        return False
 
     def flush(self) -> None:
         """Write the blocks. CommandFailedError where that fails: the file ends behind the last whole one."""

@@ -28,6 +28,7 @@ SECOND = 1.0
 EXPLAINED = 64
 """Verdicts read at once where each is explained: what waits to be explained grows old, in the rings it is replaced."""
 _NOT_ASKED = "that the kernel decided by itself, which this filter cannot tell apart"
+_NUMBERED = "that the kernel decided by itself, without their packets"
 _REMEDY = "--learned-verdicts false at the guard shows each that it has learned"
 
 
@@ -46,6 +47,8 @@ class Showing:
     read: int = 0
     left_out: int = 0
     """Packets that the kernel decided by itself, and that may be meant."""
+    not_written: int = 0
+    """Packets that the kernel decided by itself, and that are meant: only their number is known, and nothing shows it."""
     stopped: bool = False
     _told_lost: int = field(default=0, init=False)
     _moves: int = field(default=0, init=False)
@@ -117,8 +120,9 @@ class Showing:
         for counted in self.follower.counted():
             event = counted.event(now)
             if self.wanted.matches(event):
-                for output in self.outputs:
-                    output.counted(event, counted.packets)
+                shown = [output.counted(event, counted.packets) for output in self.outputs]
+                if not any(shown):
+                    self.not_written += counted.packets
             elif may_mean(self.wanted.node, event):
                 self._leave_out(counted.packets)
 
@@ -145,5 +149,6 @@ class Showing:
             f"{self.follower.lost} lost",
             self.follower.gaps.sum_up(),
             more,
+            f"{self.not_written} more {_NUMBERED}; {_REMEDY}" if self.not_written else "",
         )
         self.say(", ".join(filter(None, parts)))

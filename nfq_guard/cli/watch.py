@@ -135,9 +135,14 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
         pause = _Pause(sys.stdout if to_stdout else None)
         watch = Showing(follower, wanted, outputs, count, pause, _say, explaining)
         stack.callback(watch.sum_up)
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             # A quiet host says nothing for long, which looks like a command that hangs.
-            _say(f"watching {wanted.canonical or 'all verdicts'}; Ctrl-C ends it")
+            to_file = (
+                ""
+                if write is None
+                else f", writing to {'standard output' if write == STANDARD_OUTPUT else write}"
+            )
+            _say(f"watching {wanted.canonical or 'all verdicts'}{to_file}; Ctrl-C ends it")
         with _stopping(watch.stop):
             watch.run(None if seconds is None else time.monotonic() + seconds)
     ctx.exit(Exit.GOOD if watch.stopped or count is None or watch.shown >= count else Exit.NO)

@@ -33,7 +33,7 @@ def packets(path: Path) -> list[bytes]:
 def test_text_lines_are_written_a_batch_at_a_time(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     lines = Lines.text(colour=False)
     lines.event(event())
-    lines.counted(COUNTED.event(0), COUNTED.packets)
+    assert lines.counted(COUNTED.event(0), COUNTED.packets)
     assert capfdbinary.readouterr().out == b""
 
     lines.flush()
@@ -105,7 +105,7 @@ def test_a_capture_is_a_new_file_of_its_owner_alone(tmp_path: Path) -> None:
     assert packets(path) == []
     for packet in PACKETS:
         capture.event(event(packet=packet))
-        capture.counted(COUNTED.event(0), COUNTED.packets)
+        assert not capture.counted(COUNTED.event(0), COUNTED.packets)
     capture.flush()
     capture.close()
 

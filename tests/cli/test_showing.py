@@ -31,8 +31,9 @@ UNTOLD = (
 class Shelf:
     """Takes what is shown, as slowly as an explanation is made."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, *, shows_counts: bool = True) -> None:
         self.seconds = seconds
+        self.shows_counts = shows_counts
         self.taken = 0
         self.written: list[int] = []
         self.counts: list[int] = []
@@ -41,8 +42,10 @@ class Shelf:
         time.sleep(self.seconds)
         self.taken += 1
 
-    def counted(self, event: Event, packets: int) -> None:  # noqa: ARG002 - an Output
-        self.counts.append(packets)
+    def counted(self, event: Event, packets: int) -> bool:  # noqa: ARG002 - an Output
+        if self.shows_counts:
+            self.counts.append(packets)
+        return self.shows_counts
 
     def flush(self) -> None:
         self.written.append(self.taken)
@@ -128,9 +131,11 @@ def test_the_wish_is_renewed_while_explanations_are_made(stand: Stand) -> None:
     assert not any("not watching" in text for text in stand.said)
 
 
-def left_out(stand: Stand, wanted: str, kernel: list[dict[str, object]]) -> tuple[Shelf, Showing]:
+def left_out(
+    stand: Stand, wanted: str, kernel: list[dict[str, object]], *, shows_counts: bool = True
+) -> tuple[Shelf, Showing]:
     """Return what was shown, and the loop, when the kernel has counted twice seven packets more."""
-    shelf = Shelf()
+    shelf = Shelf(shows_counts=shows_counts)
     showing = stand.showing(shelf, wanted)
     for more in (0, 7, 14):
         stand.telling.kernel = [{**row, "packets": 5 + more} for row in kernel]
@@ -157,6 +162,18 @@ def test_what_cannot_be_meant_or_is_shown_is_not_said(stand: Stand, wanted: str,
     shelf, showing = left_out(stand, wanted, [LEARNED])
 
     assert (shelf.counts, showing.left_out, stand.said) == (shown, 0, [])
+
+
+def test_what_is_meant_and_known_by_its_number_alone_is_said_where_no_number_is_shown(stand: Stand) -> None:
+    _, showing = left_out(stand, "allow", [LEARNED], shows_counts=False)
+    showing.sum_up()
+
+    assert stand.said == [
+        (
+            "0 shown of 0 read, 0 lost, 14 more that the kernel decided by itself, without their packets; "
+            "--learned-verdicts false at the guard shows each that it has learned"
+        )
+    ]
 
 
 def test_losses_are_told_as_they_happen(stand: Stand) -> None:

@@ -388,6 +388,15 @@ def test_on_a_terminal_it_says_what_it_waits_for(guard: Guard) -> None:
     assert said.startswith(b"nfq-guard watch: watching verdict == deny; Ctrl-C ends it\r\n")
 
 
+def test_nobody_needs_to_be_told_anything(guard: Guard) -> None:
+    command = f"{sys.executable} -m nfq_guard watch --control {guard.path} --denied --count 1 2>&-"
+
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == Exit.GOOD
+    assert "deny" in done.stdout
+
+
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_signal_cuts_off_no_line_and_a_second_one_waits_for_no_reader(guard: Guard, signals: int) -> None:
     child = Child(guard, "--denied", "--format", "json")
