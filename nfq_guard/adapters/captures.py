@@ -31,7 +31,10 @@ class Captured(NamedTuple):
 
 
 def read_packet(path: str, number: int) -> Captured:
-    """Return packet `number`, from 1, of a capture; CaptureError if there is none, or none of IP."""
+    """Return packet `number`, from 1, of a capture; CaptureError if there is none, or none of IP.
+
+    `-` is standard input.
+    """
     # A second to import, for the few who have a capture.
     from scapy.error import Scapy_Exception  # noqa: PLC0415
     from scapy.layers.inet import IP  # noqa: PLC0415
@@ -40,9 +43,9 @@ def read_packet(path: str, number: int) -> Captured:
 
     try:
         # Opened here: what scapy opens and does not like, it leaves open.
-        with open(path, "rb") as stream, PcapReader(stream) as reader:  # noqa: PTH123 - text in, text out
+        with open("/dev/stdin" if path == "-" else path, "rb") as stream, PcapReader(stream) as reader:  # noqa: PTH123 - text in, text out
             packet = next(islice(reader, number - 1, None), None)
-    except (Scapy_Exception, EOFError) as error:
+    except (Scapy_Exception, EOFError, MemoryError) as error:
         raise CaptureError(f"{path}: no pcap or pcapng file: {error}") from error
     except OSError as error:
         raise CaptureError(f"{path}: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from nfq_guard.adapters.captures import CaptureError, read_packet
 from nfq_guard.cli.explaining import Explaining, Source
@@ -12,7 +13,7 @@ from nfq_guard.cli.flows import parse_observed
 from nfq_guard.cli.lines import read_lines, write_line, write_text
 from nfq_guard.cli.main import CommandFailedError, Exit
 from nfq_guard.cli.options import Format, facts_option, format_option, rules_option
-from nfq_guard.cli.questions import Question, captured_question, parse_question
+from nfq_guard.cli.questions import Question, captured_question, parse_question, recorded_question
 from nfq_guard.cli.recorded import Recorded
 from nfq_guard.cli.settings import resolve_settings, settings_options
 from nfq_guard.model.flow import Direction
@@ -61,11 +62,16 @@ Examples:
     "--pcap",
     type=click.Path(),
     default="",
-    metavar="FILE",
+    metavar="FILE|-",
     help="Explain a packet of a capture; FLOW says direction and interfaces only, and nothing where the file does.",
 )
 @click.option(
-    "--packet", "number", type=click.IntRange(1), default=1, help="Which packet of the capture, from 1."
+    "--packet",
+    "number",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Which packet of the capture, from 1.",
 )
 @click.option("--all", "everything", is_flag=True, help="Show every rule and policy, however many.")
 @click.argument("question", nargs=-1, metavar="[FLOW]")
@@ -98,6 +104,8 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter for each option, as click h
         raise click.UsageError(
             "give one flow in words, or --flows, or --pcap (with direction and interfaces in words)"
         )
+    if not pcap and ctx.get_parameter_source("number") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--packet wants --pcap: there is no capture to take it from")
     settings = resolve_settings(config, flags).settings
     explaining = Explaining(Source(rules or settings.rules, facts, settings))
     explaining.load()
@@ -152,19 +160,22 @@ def _captured(words: tuple[str, ...], path: str, number: int) -> tuple[Question,
         )
     if words:
         return captured_question(words, packet), None
+    # Of others' files, the flags do not tell what is the host's own and what it forwards.
     said = next(filter(None, map(comments.read, captured.comments)), None)
-    way = _way(captured, said)
-    if not way:
+    way = {} if said is None else _way(captured, said)
+    if said is None or not way:
         raise ValueError(
             f"{path} does not say which way packet {number} went: say it, as in eth0, out eth0 or forward eth0 eth1"
         )
-    return captured_question(way, packet), None if said is None else Recorded.of_comment(said)
+    return recorded_question(way, packet), Recorded.of_comment(said)
 
 
-def _way(captured: Captured, said: Comment | None) -> tuple[str, ...]:
+def _way(captured: Captured, said: Comment) -> dict[str, str]:
     """Return direction and interfaces as far as the file says them: nothing, if it does not say all."""
-    if said is not None and said.crossing is not None:
-        return (Direction.FORWARD, *said.crossing)
+    if said.crossing is not None:
+        inward, outward = said.crossing
+        return {"direction": Direction.FORWARD, "in_interface": inward, "out_interface": outward}
     if captured.direction is None or not captured.interface:
-        return ()
-    return (captured.direction, captured.interface)
+        return {}
+    side = "in_interface" if captured.direction is Direction.IN else "out_interface"
+    return {"direction": captured.direction, side: captured.interface}

@@ -13,13 +13,17 @@ from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.flow import ICMP, ICMP_OF_FAMILY, ICMPV6, PORT_PROTOCOLS, UDPLITE, Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nfq_guard.model.flow import Flow, Packet
 
 FORM = (
     "in|out INTERFACE PROTOCOL SOURCE DESTINATION, or forward IN-INTERFACE OUT-INTERFACE PROTOCOL SOURCE DESTINATION; "
     "an end is ADDRESS, ADDRESS:PORT, [IPV6]:PORT, or any; behind them: type N [code N], state STATE, "
+    "before ADDRESS[:PORT] (the destination ahead of DNAT)"
+)
+_FORM_OF_WAY = (
+    "in INTERFACE, out INTERFACE, or forward IN-INTERFACE OUT-INTERFACE; behind them: state STATE, "
     "before ADDRESS[:PORT] (the destination ahead of DNAT)"
 )
 _PORTED = PORT_PROTOCOLS | {UDPLITE}
@@ -56,12 +60,11 @@ def captured_question(words: Sequence[str], packet: Packet) -> Question:
     The words say the rest: direction, interfaces, and what may stand behind.
     """
     rest = [word for text in words for word in text.split()]
-    way = _way(rest)
-    options = _options(rest)
+    way = _way(rest, _FORM_OF_WAY)
+    options = _options(rest, "the interfaces, expected state or before: the packet says the rest")
     if "icmp_type" in options or "icmp_code" in options:
         raise ValueError("the packet has its own ICMP type and code")
-    anyone = {"protocol": "TCP", "src": "192.0.2.1", "dst": "192.0.2.2"}
-    flow = parse_flow({**way, **anyone, **{name: options[name] for name in ("ct_state",) if name in options}})
+    flow = _along(way | {name: str(options[name]) for name in ("ct_state",) if name in options})
     before = _end(str(options["original_dst"])) if "original_dst" in options else None
     if before is not None and before.address is not None:
         family, address = parse_address(before.address)
@@ -74,15 +77,25 @@ def captured_question(words: Sequence[str], packet: Packet) -> Question:
     return Question(flow._replace(packet=packet, original_dport=port if isinstance(port, int) else None))
 
 
-def _way(rest: list[str]) -> dict[str, str]:
-    direction = _taken(rest, "direction").lower()
+def recorded_question(way: Mapping[str, str], packet: Packet) -> Question:
+    """Return what is asked about a packet whose file says its way: direction and interfaces, as flows have them."""
+    return Question(_along(way)._replace(packet=packet))
+
+
+def _along(way: Mapping[str, str]) -> Flow:
+    """Return a flow of this way; of anybody's, for it has a packet of its own."""
+    return parse_flow({**way, "protocol": "TCP", "src": "192.0.2.1", "dst": "192.0.2.2"})
+
+
+def _way(rest: list[str], form: str = FORM) -> dict[str, str]:
+    direction = _taken(rest, "direction", form).lower()
     if direction not in {str(each) for each in Direction}:
-        raise ValueError(f"found {direction!r}, expected in, out or forward; the form is: {FORM}")
+        raise ValueError(f"found {direction!r}, expected in, out or forward; the form is: {form}")
     way = {"direction": direction}
     if direction != Direction.OUT:
-        way["in_interface"] = _taken(rest, "interface it comes in by")
+        way["in_interface"] = _taken(rest, "interface it comes in by", form)
     if direction != Direction.IN:
-        way["out_interface"] = _taken(rest, "interface it leaves by")
+        way["out_interface"] = _taken(rest, "interface it leaves by", form)
     return way
 
 
@@ -109,7 +122,9 @@ def _question(document: dict[str, object], source: _End, destination: _End) -> Q
     return Question(flow._replace(packet=flow.packet._replace(**filled)), tuple(left_open))
 
 
-def _options(rest: list[str]) -> dict[str, object]:
+def _options(
+    rest: list[str], behind: str = "the destination, expected type, code, state or before"
+) -> dict[str, object]:
     found: dict[str, object] = {}
     while rest:
         name = rest.pop(0).lower()
@@ -124,7 +139,7 @@ def _options(rest: list[str]) -> dict[str, object]:
             if end.port is not None:
                 found["original_dport"] = end.port
         else:
-            raise ValueError(f"found {name!r} behind the destination, expected type, code, state or before")
+            raise ValueError(f"found {name!r} behind {behind}")
     if "icmp_code" in found and "icmp_type" not in found:
         raise ValueError("found an ICMP code without a type: a code belongs to its type")
     return found
@@ -163,7 +178,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _taken(rest: list[str], what: str) -> str:
+def _taken(rest: list[str], what: str, form: str = FORM) -> str:
     if not rest:
-        raise ValueError(f"the {what} is missing; the form is: {FORM}")
+        raise ValueError(f"the {what} is missing; the form is: {form}")
     return rest.pop(0)

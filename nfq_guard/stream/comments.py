@@ -1,7 +1,7 @@
 """What became of a captured packet, as the comment in its file: written, and read back.
 
-Owns the form of the comment. Other programs write comments too: what is not of this
-form is nobody's verdict, never a guess.
+Owns the form of the comment. People and programs write comments too: what is not of this
+form from end to end is nobody's verdict, never a guess.
 """
 
 from __future__ import annotations
@@ -11,17 +11,37 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import Direction, Stage
+from nfq_guard.model.printable import printable
 from nfq_guard.stream.lines import comment
 from nfq_guard.stream.record import VERDICTS
 
 if TYPE_CHECKING:
     from nfq_guard.stream.event import Event
 
-_HEAD = re.compile(rf"({'|'.join(VERDICTS)})(?: ({'|'.join(Reason)}))?(?:: |$)")
-_CROSSING = re.compile(r"forwarded (\S+) > (\S+)(?:, |$)")
-_STAGE = re.compile(rf"({'|'.join(Stage)}) stage(?:, |$)")
-_RULE = re.compile(r"(?:tier (\S+), )?(\w+)\((\S+)\) (ingress|egress) rule (\d+)(?: at |, |$)")
-_END = re.compile(r"end of tier ([^\s,]+)(?:, |$)")
+_RULE = (
+    r"(?:tier (?P<tier>\S+), )?(?P<kind>[A-Za-z]+)\((?P<name>\S+)\) (?P<of>ingress|egress) rule (?P<rule>\d+)"
+)
+_STEP = "|".join(
+    (
+        rf"{_RULE}(?: at .+:\d+)?",
+        r"end of tier (?P<end>[^\s,]+)",
+        r"nothing matched: default of [A-Za-z]+\(\S+\)",
+        "unparsable: [a-z-]+",
+        "not judged for a fault: see the log of the guard",
+        r"a rule of generation \d+",
+    )
+)
+_PARTS = (
+    r"forwarded (?P<inward>\S+) > (?P<outward>\S+)",
+    "(?P<side>ingress|egress)",
+    f"(?P<stage>{'|'.join(Stage)}) stage",
+    _STEP,
+    "rejected",
+)
+_HEAD = f"(?P<verdict>{'|'.join(VERDICTS)})(?: (?P<reason>{'|'.join(Reason)}))?"
+_REST = "".join(f"(?:(?:{part})(?:, |$))?" for part in _PARTS)
+_COMMENT = re.compile(rf"{_HEAD}(?:: (?=.)(?!.*, $){_REST})?", re.ASCII)
+_NAMES_RULE = re.compile(_RULE, re.ASCII)
 
 
 class Comment(NamedTuple):
@@ -41,35 +61,36 @@ class Comment(NamedTuple):
 
 def text_of(event: Event) -> str:
     """Return the comment of an event's packet."""
-    said = comment(event)
-    if event.direction != Direction.FORWARD or not (event.in_interface and event.out_interface):
-        return said
-    head, _, rest = said.partition(": ")
+    head, _, rest = comment(event).partition(": ")
     # Ahead of what names files: those can be called anything, an interface has no blank in its name.
-    crossing = f"forwarded {event.in_interface} > {event.out_interface}"
-    return f"{head}: {crossing}, {rest}" if rest else f"{head}: {crossing}"
+    parts = [f"forwarded {event.in_interface} > {event.out_interface}"] if _crosses(event) else []
+    parts += [event.side] if event.side and not _NAMES_RULE.search(rest) else []
+    parts += [rest] if rest else []
+    return f"{head}: {', '.join(parts)}" if parts else head
+
+
+def _crosses(event: Event) -> bool:
+    """Return whether there are two interfaces to name, by names that can be read back."""
+    names = event.in_interface, event.out_interface
+    plain = all(name and name == printable(name) and not re.search(r"\s", name) for name in names)
+    return plain and event.direction == Direction.FORWARD
 
 
 def read(text: str) -> Comment | None:
     """Return what a comment says, None for one of another form."""
-    head = _HEAD.match(text)
-    if head is None:
+    found = _COMMENT.fullmatch(text)
+    if found is None or not (found["reason"] or ": " in text):
         return None
-    rest = text[head.end() :]
-    crossed = _CROSSING.match(rest)
-    if crossed is not None:
-        rest = rest[crossed.end() :]
-    stage = _STAGE.match(rest)
-    if stage is not None:
-        rest = rest[stage.end() :]
-    found = Comment(
-        head[1],
-        head[2] or "",
-        stage[1] if stage else Stage.FORWARD if crossed else Stage.NORMAL,
-        crossing=(crossed[1], crossed[2]) if crossed else None,
+    said = {name: value or "" for name, value in found.groupdict().items()}
+    crossing = (said["inward"], said["outward"]) if said["inward"] else None
+    return Comment(
+        verdict=said["verdict"],
+        reason=said["reason"],
+        stage=said["stage"] or (Stage.FORWARD if crossing else Stage.NORMAL),
+        tier=said["tier"] or said["end"],
+        kind=said["kind"],
+        name=said["name"],
+        side=said["of"] or said["side"],
+        rule=said["rule"],
+        crossing=crossing,
     )
-    rule, end = _RULE.match(rest), _END.match(rest)
-    if rule is not None:
-        tier, kind, name, side, index = rule.groups("")
-        return found._replace(tier=tier, kind=kind, name=name, side=side, rule=index)
-    return found if end is None else found._replace(tier=end[1])

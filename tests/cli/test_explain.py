@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,12 +169,31 @@ def test_a_file_that_does_not_say_the_way_of_its_packets_is_told_so(folder: Path
     recorded(folder / "a.pcapng", event(in_interface=""), event(direction="forward", stage="forward"))
     with PcapWriter(str(folder / "b.pcap")) as writer:
         writer.write(FRAME / IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=1, dport=443))
+    ours = (folder / "a.pcapng").read_bytes()
+    (folder / "c.pcapng").write_bytes(ours.replace(b"allow policy", b"seen of late"))
 
-    for name, number in (("a.pcapng", "1"), ("a.pcapng", "2"), ("b.pcap", "1")):
+    for name, number in (("a.pcapng", "1"), ("a.pcapng", "2"), ("b.pcap", "1"), ("c.pcapng", "1")):
         found = explain("--pcap", name, "--packet", number)
 
         assert found.exit_code == Exit.USAGE
         assert "does not say which way packet" in found.stderr
+
+
+def test_the_name_of_an_interface_is_no_word_of_the_question(folder: Path) -> None:
+    recorded(folder / "a.pcapng", event(in_interface="eth0 state established"))
+
+    found = explain("--pcap", "a.pcapng", "--format", "json")
+
+    flow = json.loads(found.stdout)["flow"]
+    assert (flow["in_interface"], flow["ct_state"]) == ("eth0 state established", "new")
+
+
+def test_a_side_that_says_something_else_differs(folder: Path) -> None:
+    recorded(folder / "a.pcapng", denied(packet=DNS, side="egress"))
+
+    found = explain("--pcap", "a.pcapng")
+
+    assert "differs: the guard said deny" in found.stdout
 
 
 def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None:
@@ -185,6 +206,35 @@ def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None
     assert "cannot be judged: truncated-transport" in found.stderr
 
 
+def test_a_capture_may_come_by_a_pipe(folder: Path) -> None:
+    recorded(folder / "a.pcapng", denied(packet=DNS))
+    command = (
+        f"cat a.pcapng | {sys.executable} -m nfq_guard explain --rules rules --facts facts.json --pcap -"
+    )
+
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.stdout.startswith("deny   tier-default")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("in eth0 tcp 10.0.0.9", "found 'tcp' behind the interfaces, expected state or before"),
+        ("in", "interface it comes in by is missing; the form is: in INTERFACE"),
+        ("bogus", "found 'bogus', expected in, out or forward; the form is: in INTERFACE"),
+        ("in eth0 type 8", "its own ICMP type"),
+    ],
+)
+def test_of_a_packet_that_is_there_only_its_way_is_said(folder: Path, words: str, said: str) -> None:
+    recorded(folder / "a.pcapng", event())
+
+    found = explain("--pcap", "a.pcapng", words)
+
+    assert found.exit_code == Exit.USAGE
+    assert said in " ".join(found.stderr.split())
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -192,6 +242,7 @@ def test_a_packet_that_cannot_be_judged_is_said_to_be_none(folder: Path) -> None
         ((), "give one flow in words, or --flows"),
         ((GOOD, "--flows", "-"), "give one flow in words, or --flows"),
         (("in eth0 tcp 10.0.0.9",), "destination is missing"),
+        ((GOOD, "--packet", "3"), "--packet wants --pcap"),
     ],
 )
 def test_wrong_usage_is_named(words: tuple[str, ...], said: str) -> None:

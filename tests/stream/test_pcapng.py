@@ -43,7 +43,7 @@ def test_packets_are_read_back_with_their_time_interface_direction_and_what_beca
     assert comments[0].startswith(
         "allow policy: tier default, GlobalNetworkPolicy(allow-ssh) ingress rule 0 at "
     )
-    assert comments[2] == "deny tier-default: end of tier default"
+    assert comments[2] == "deny tier-default: ingress, end of tier default"
 
 
 @given(st.lists(EVENTS, max_size=6))

@@ -295,7 +295,7 @@ def test_packets_are_written_to_a_file_that_others_read(site: Site, tmp_path: Pa
         assert packet[TCP].dport == CLOSED
         assert packet.src == site.peer.v4
         assert packet.sniffed_on == "eth0"
-        assert packet.comments == [b"deny tier-default: end of tier default"]
+        assert packet.comments == [b"deny tier-default: ingress, end of tier default"]
         assert abs(float(packet.time) - time.time()) < 60
 
 
