@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 METRICS_PORT = 9091
+COUNTED_WITHIN = 5.0
 STARTS_WITHIN = 20.0
 """Seconds. It takes half a second on an idle machine."""
 NODE = "guarded"
@@ -209,6 +210,12 @@ class Daemon:
             if found and found[1] == name and wanted <= set((found[2] or "").split(",")):
                 total += float(found[3])
         return total
+
+    def counts(self, least: float, name: str, **labels: str) -> float:
+        """Return a counter when it is that high, or what it is after a while: it is raised behind the answer."""
+        with contextlib.suppress(AssertionError):
+            until(lambda: self.metric(name, **labels) >= least, name, COUNTED_WITHIN)
+        return self.metric(name, **labels)
 
     def denied(self) -> float:
         """Return how many packets were denied in user space."""

@@ -114,13 +114,13 @@ class Router:
         """Return whether the outside's UDP packet is answered."""
         return asks_udp(self.outside, target, port, family)
 
-    def verdicts(self, **labels: str) -> float:
-        """Return how many verdicts were counted under these labels."""
-        return self.daemon.metric("nfq_guard_verdicts_total", **labels)
+    def verdicts(self, least: float = 0, /, **labels: str) -> float:
+        """Return how many verdicts were counted under these labels, when it is that many (`Daemon.counts`)."""
+        return self.daemon.counts(least, "nfq_guard_verdicts_total", **labels)
 
-    def hits(self, name: str) -> float:
+    def hits(self, name: str, least: float = 0) -> float:
         """Return how many packets the rules of a policy matched: the router sends some of its own, too."""
-        return self.daemon.metric("nfq_guard_policy_verdicts_total", policy=name)
+        return self.daemon.counts(least, "nfq_guard_policy_verdicts_total", policy=name)
 
     def connections(self, family: int = 4) -> list[str]:
         """Return the TCP connections that the router tracks, without those to itself."""

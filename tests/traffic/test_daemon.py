@@ -107,15 +107,16 @@ def test_policy_holds_for_tcp_udp_icmp_in_both_families_and_is_counted_by_rule(s
         assert not asks_udp(site.guarded, site.peer, OPEN, family)
         assert site.connects(SSH, family)
 
+    expected = [2, 2, 1, 1, 2]
     counted = [
-        daemon.metric(
-            "nfq_guard_policy_verdicts_total", policy="traffic", rule=str(rule), direction="ingress"
+        daemon.counts(
+            least, "nfq_guard_policy_verdicts_total", policy="traffic", rule=str(rule), direction="ingress"
         )
-        for rule in range(5)
+        for rule, least in enumerate(expected)
     ]
-    assert counted[:4] == [2, 2, 1, 1]
-    assert counted[4] >= 2
-    assert daemon.metric("nfq_guard_policy_verdicts_total", policy="traffic", direction="egress") == 2
+    assert counted[:4] == expected[:4]
+    assert counted[4] >= expected[4]
+    assert daemon.counts(2, "nfq_guard_policy_verdicts_total", policy="traffic", direction="egress") == 2
     assert daemon.metric("nfq_guard_verdicts_total", reason="failsafe", direction="ingress") == 2
     assert daemon.metric("nfq_guard_decision_seconds_count") >= 1
     assert daemon.metric("nfq_guard_unparsable_packets_total") == 0
@@ -174,7 +175,7 @@ def test_an_allow_does_not_speak_for_tables_behind_ours_and_no_other_table_undoe
     for port in (OPEN, SSH):
         with pytest.raises(OSError, match="timed out"):
             connect(site.peer, site.guarded, port, timeout=1)
-    assert site.daemon.metric("nfq_guard_verdicts_total", reason="policy", verdict="allow") >= 2
+    assert site.daemon.counts(2, "nfq_guard_verdicts_total", reason="policy", verdict="allow") >= 2
 
 
 def test_a_log_rule_writes_a_line_and_goes_on(site: Site) -> None:
@@ -314,9 +315,8 @@ def test_counters_never_go_backwards_on_a_reload(site: Site) -> None:
         daemon.write(BASIC)
     assert site.connects(OPEN)
 
-    assert (
-        daemon.metric("nfq_guard_policy_verdicts_total", policy="traffic", rule="0", direction="ingress") == 2
-    )
+    traffic = {"policy": "traffic", "rule": "0", "direction": "ingress"}
+    assert daemon.counts(2, "nfq_guard_policy_verdicts_total", **traffic) == 2
     assert daemon.metric("nfq_guard_verdicts_total", reason="policy", direction="ingress") == 2
     assert daemon.metric("nfq_guard_packets_total") >= 2
 
@@ -599,7 +599,8 @@ def test_a_killed_worker_is_back_within_two_seconds_and_nothing_denied_gets_in_m
     assert daemon.worker() != worker
     # Told at the controller's next turn.
     until(lambda: daemon.metric("nfq_guard_worker_restarts_total") == 1, "the restart is counted")
-    assert daemon.metric("nfq_guard_verdicts_total", verdict="allow", direction="ingress") >= counted + 1
+    allowed = {"verdict": "allow", "direction": "ingress"}
+    assert daemon.counts(counted + 1, "nfq_guard_verdicts_total", **allowed) >= counted + 1
 
 
 def connects_again(site: Site) -> bool:
@@ -639,9 +640,8 @@ def test_a_hung_worker_is_killed_by_the_watchdog_and_counters_go_on(site: Site) 
     assert time.monotonic() - stopped < 5
     assert "it hangs" in daemon.log
     assert site.enforces()
-    assert (
-        daemon.metric("nfq_guard_policy_verdicts_total", policy="traffic", rule="0", direction="ingress") == 2
-    )
+    traffic = {"policy": "traffic", "rule": "0", "direction": "ingress"}
+    assert daemon.counts(2, "nfq_guard_policy_verdicts_total", **traffic) == 2
 
 
 def test_a_worker_keeps_one_capability_and_can_gain_none(site: Site) -> None:

@@ -103,6 +103,7 @@ def test_each_rule_has_a_limit_of_its_own_in_each_family_and_a_reload_is_no_way_
     site.connect(1, OTHER)
     until(lambda: site.lines(dport=OTHER), "the line of the other rule")
     assert [line["src"] for line in site.lines(dport=PORT)] == [site.peer.v4] * 3 + [site.peer.v6] * 3
+    until(lambda: site.matched() >= 12, "all are counted")
     assert site.matched() == 12
 
     with site.daemon.change():

@@ -110,7 +110,7 @@ def test_the_interface_that_it_leaves_by_decides_not_the_one_it_would_have_left_
 ) -> None:
     site.router.start(OUTER, INNER, everything("outer0"), egress("inner", "inner0", DENIES))
     assert site.refused(family)
-    assert site.router.hits("inner") >= 1
+    assert site.router.hits("inner", 1) >= 1
     counted = {"policy": "all-outer0", "direction": "egress", "rule": "0"}
     assert site.router.daemon.metric("nfq_guard_policy_verdicts_total", **counted) == 0
 
@@ -127,7 +127,7 @@ def test_an_interface_that_it_does_not_leave_by_has_no_say(
     site.router.start(endpoint(guarded), egress("deny", guarded, DENIES))
 
     assert (site.reaches(family) if passes else site.refused(family)) is True
-    assert site.router.hits("deny") == 0 if passes else site.router.hits("deny") >= 1
+    assert site.router.hits("deny") == 0 if passes else site.router.hits("deny", 1) >= 1
 
 
 @FAMILIES
@@ -136,11 +136,11 @@ def test_it_is_asked_about_once_and_again_after_a_change(site: Site, family: int
     with connect(site.router.outer, site.nowhere, VIRTUAL, family) as live:
         for _ in range(20):
             assert echoes(live)
-        assert site.router.hits("inner") == 1
+        assert site.router.hits("inner", 1) == 1
 
         site.router.change(OUTER, INNER, egress("inner", "inner0", ALLOWS))
         assert echoes(live)
-        assert site.router.hits("inner") == 2
+        assert site.router.hits("inner", 2) == 2
 
         site.router.change(OUTER, INNER, egress("inner", "inner0", DENIES))
         live.settimeout(0.5)
@@ -300,7 +300,7 @@ def test_what_is_to_be_rejected_there_is_dropped(site: Site) -> None:
         connect(site.router.outer, site.nowhere, VIRTUAL, timeout=0.5)
     with pytest.raises(OSError, match=r"refused|prohibited|unreachable|Permission|No route"):
         connect(site.router.outer, site.router.outside, LOCAL)
-    assert site.router.hits("inner") >= 1
+    assert site.router.hits("inner", 1) >= 1
 
 
 @FAMILIES
@@ -311,7 +311,7 @@ def test_untracked_policy_is_asked_by_the_address_before_nat_at_the_interface_be
     deny = egress("raw", "outer0", rule("Deny", VIRTUAL), **UNTRACKED)
     site.router.start(OUTER, INNER, deny, egress("inner", "inner0", ALLOWS))
     assert site.refused(family)
-    assert site.router.verdicts(stage="untracked", verdict="deny") >= 1
+    assert site.router.verdicts(1, stage="untracked", verdict="deny") >= 1
 
     deny = egress("raw", "outer0", rule("Deny", LOCAL), **UNTRACKED)
     site.router.change(OUTER, INNER, deny, egress("inner", "inner0", ALLOWS))

@@ -78,7 +78,9 @@ def test_new_flows_are_spread_over_the_queues_and_counted_together(site: Site) -
     asked = site.asked()
     assert len(asked) == QUEUES
     assert all(asked)
-    counted = site.daemon.metric("nfq_guard_policy_verdicts_total", policy="traffic", direction="ingress")
+    counted = site.daemon.counts(
+        3 * SOURCES, "nfq_guard_policy_verdicts_total", policy="traffic", direction="ingress"
+    )
     assert counted == 3 * SOURCES
     assert site.daemon.metric("nfq_guard_packets_total") >= 3 * SOURCES
     assert site.daemon.metric("nfq_guard_worker_up") == QUEUES

@@ -109,7 +109,7 @@ def test_the_first_policy_before_dnat_can_be_tried_out(site: Router) -> None:
     until(lambda: would(site, stage="pre-dnat", enforced="pass", staged="deny") == 2, "it is counted")
     assert site.daemon.denied() == 0
     # Nothing is allowed ahead of NAT: normal policy was asked as ever.
-    assert site.verdicts(stage="normal", verdict="allow", direction="ingress") >= 1
+    assert site.verdicts(1, stage="normal", verdict="allow", direction="ingress") >= 1
 
 
 def test_the_first_untracked_policy_can_be_tried_out_and_exempts_nothing(site: Router) -> None:

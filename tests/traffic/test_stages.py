@@ -59,7 +59,7 @@ def test_policy_before_dnat_sees_the_port_as_sent_and_normal_policy_the_translat
     )
     assert site.enters(ENTRY, family)
     assert site.refused(LOCAL, family)
-    assert site.verdicts(stage="pre-dnat", verdict="deny", reason="policy") >= 2
+    assert site.verdicts(2, stage="pre-dnat", verdict="deny", reason="policy") >= 2
 
 
 @FAMILIES
@@ -68,7 +68,7 @@ def test_what_is_allowed_before_dnat_needs_no_normal_policy(site: Router, family
 
     assert site.enters(ENTRY, family)
     assert site.refused(LOCAL, family)
-    assert site.verdicts(stage="pre-dnat", verdict="allow") == 1
+    assert site.verdicts(1, stage="pre-dnat", verdict="allow") == 1
     assert site.verdicts(stage="normal", verdict="allow", reason="policy") == 0
 
 
@@ -81,7 +81,7 @@ def test_a_connection_is_asked_about_once_at_each_stage_that_it_passes(site: Rou
     with connect(site.outside, site.outer, ENTRY) as live:
         for _ in range(20):
             assert echoes(live)
-    assert (site.hits("early"), site.hits("normal")) == (1, 1)
+    assert (site.hits("early", 1), site.hits("normal", 1)) == (1, 1)
 
 
 @FAMILIES
@@ -93,7 +93,7 @@ def test_forwarded_connections_are_judged_before_dnat_and_then_known(site: Route
     with connect(site.outside, site.outer, INNER_ENTRY, family) as live:
         for _ in range(20):
             assert echoes(live)
-    assert site.hits("early") == 1
+    assert site.hits("early", 1) == 1
 
     deny = policy("early", "outer0", **EARLY, ingress=[rule("Deny", INNER_ENTRY)])
     site.change(OUTER, deny)
@@ -120,7 +120,7 @@ def test_an_allow_before_dnat_skips_the_outer_forward_policy_not_the_inner_one(s
     deny_out = policy("forward-out", "inner0", **FORWARD, types=["Egress"], egress=[rule("Deny")])
     site.change(OUTER, INNER, early, deny_in, deny_out)
     assert site.refused(INNER_ENTRY)
-    assert site.verdicts(stage="forward", verdict="deny", direction="egress") >= 1
+    assert site.verdicts(1, stage="forward", verdict="deny", direction="egress") >= 1
 
 
 def test_failsafe_ports_pass_before_dnat_whatever_policy_says(site: Router) -> None:
@@ -156,8 +156,8 @@ def test_forward_policy_is_ingress_where_it_comes_in_and_egress_where_it_leaves(
     assert site.stopped(22, family)
     assert not site.asks(site.inside, LOCAL, family)
     assert connects(site.inside, site.outside, LOCAL, family) is False
-    assert site.verdicts(stage="forward", verdict="allow", direction=side) == 1
-    assert site.verdicts(stage="forward", verdict="deny", direction=side) >= 2
+    assert site.verdicts(1, stage="forward", verdict="allow", direction=side) == 1
+    assert site.verdicts(2, stage="forward", verdict="deny", direction=side) >= 2
 
 
 def test_answers_and_icmp_errors_of_a_forwarded_connection_pass(site: Router) -> None:
@@ -185,7 +185,7 @@ def test_forwarded_packets_are_not_queued_one_by_one(site: Router) -> None:
     with connect(site.outside, site.inside, LOCAL) as live:
         for _ in range(20):
             assert echoes(live)
-    assert site.hits("forward") == 1
+    assert site.hits("forward", 1) == 1
 
 
 def test_the_wildcard_applies_to_forwarded_traffic_of_workloads_too(site: Router) -> None:
@@ -214,8 +214,8 @@ def test_untracked_traffic_is_judged_both_ways_and_leaves_no_connection(site: Ro
 
     assert site.enters(LOCAL, family)
     assert site.connections(family) == []
-    assert site.verdicts(stage="untracked", verdict="allow", direction="ingress") >= 3
-    assert site.verdicts(stage="untracked", verdict="allow", direction="egress") >= 3
+    assert site.verdicts(3, stage="untracked", verdict="allow", direction="ingress") >= 3
+    assert site.verdicts(3, stage="untracked", verdict="allow", direction="egress") >= 3
     assert site.verdicts(stage="normal", reason="policy") == 0
 
 
@@ -223,7 +223,7 @@ def test_an_answer_to_untracked_traffic_needs_an_allow_of_its_own(site: Router) 
     only_in = {"types": ["Ingress"], "ingress": [rule("Allow", LOCAL)]}
     site.start(OUTER, policy("untracked", "outer0", **UNTRACKED, **only_in))
     assert site.refused(LOCAL)
-    assert site.verdicts(stage="normal", verdict="deny", direction="egress") >= 1
+    assert site.verdicts(1, stage="normal", verdict="deny", direction="egress") >= 1
 
     site.change(OUTER, policy("untracked", "outer0", **UNTRACKED, **both_ways(LOCAL)))
     assert site.enters(LOCAL)
@@ -236,7 +236,7 @@ def test_an_untracked_deny_beats_all_that_normal_policy_allows(site: Router, sid
 
     assert site.refused(LOCAL)
     assert site.enters(ENTRY) is (side == "ingress")
-    assert site.verdicts(stage="untracked", verdict="deny", direction=side) >= 1
+    assert site.verdicts(1, stage="untracked", verdict="deny", direction=side) >= 1
 
 
 def test_what_untracked_policy_does_not_decide_goes_on_to_normal_policy(site: Router) -> None:
@@ -326,7 +326,7 @@ def test_a_workloads_own_policy_comes_ahead_of_the_action(site: Router, pod: End
     )
     assert connects(pod, near(site), LOCAL) is (action == "Accept")
     assert connects(pod, near(site), 22) is False
-    assert site.verdicts(stage="normal", reason="tier-default", direction="egress", verdict="deny") >= 1
+    assert site.verdicts(1, stage="normal", reason="tier-default", direction="egress", verdict="deny") >= 1
 
 
 def test_the_host_reaches_its_workloads_without_being_asked(site: Router, pod: End) -> None:
