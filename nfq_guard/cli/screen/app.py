@@ -17,6 +17,7 @@ from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Footer, Input, Static
 
 from nfq_guard.cli.screen import draw
@@ -142,6 +143,11 @@ class Top(App[None]):
     def _draw(self) -> None:
         if len(self.screen_stack) > 1:
             return  # an explanation stands over it
+        # At its end the parts go one by one, and the clock may tick meanwhile.
+        with contextlib.suppress(NoMatches):
+            self._draw_parts()
+
+    def _draw_parts(self) -> None:
         view, board = self._view, self._view.board
         head = draw.head(view, self.size.width, datetime.now(UTC), paused=self._paused)
         self._put("head", lambda _width, _height: head)

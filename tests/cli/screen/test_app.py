@@ -155,6 +155,17 @@ def test_what_the_kernel_denied_is_said_below_the_columns_once_there_is_some(sta
     stage.play(scene)
 
 
+@pytest.mark.parametrize("part", ["#head", "#denied", "#flows"])
+def test_a_tick_while_it_ends_harms_nothing(stage: Stage, part: str) -> None:
+    async def scene(pilot: Pilot[None], stage: Stage) -> None:
+        await filled(pilot, stage)
+        await stage.app.query_one(part).remove()
+
+        stage.app.refresh_view()
+
+    stage.play(scene)
+
+
 def test_keys_sort_group_and_zoom(stage: Stage) -> None:
     async def scene(pilot: Pilot[None], stage: Stage) -> None:
         await filled(pilot, stage)
