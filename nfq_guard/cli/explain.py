@@ -13,10 +13,10 @@ from nfq_guard.cli.flows import parse_observed
 from nfq_guard.cli.lines import read_lines, write_line, write_text
 from nfq_guard.cli.main import CommandFailedError, Exit
 from nfq_guard.cli.options import Format, facts_option, format_option, rules_option
-from nfq_guard.cli.questions import Question, captured_question, parse_question, recorded_question
+from nfq_guard.cli.questions import Question, captured_question, parse_question
 from nfq_guard.cli.recorded import Recorded
 from nfq_guard.cli.settings import resolve_settings, settings_options
-from nfq_guard.model.flow import Direction
+from nfq_guard.model.flow import Direction, Flow
 from nfq_guard.model.printable import printable
 from nfq_guard.packet import Unparsable, parse
 from nfq_guard.stream import comments
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nfq_guard.adapters.captures import Captured
+    from nfq_guard.model.flow import Packet
     from nfq_guard.stream.comments import Comment
 
 
@@ -162,20 +163,20 @@ def _captured(words: tuple[str, ...], path: str, number: int) -> tuple[Question,
         return captured_question(words, packet), None
     # Of others' files, the flags do not tell what is the host's own and what it forwards.
     said = next(filter(None, map(comments.read, captured.comments)), None)
-    way = {} if said is None else _way(captured, said)
-    if said is None or not way:
+    flow = None if said is None else _flow(captured, said, packet)
+    if said is None or flow is None:
         raise ValueError(
             f"{path} does not say which way packet {number} went: say it, as in eth0, out eth0 or forward eth0 eth1"
         )
-    return recorded_question(way, packet), Recorded.of_comment(said)
+    return Question(flow), Recorded.of_comment(said)
 
 
-def _way(captured: Captured, said: Comment) -> dict[str, str]:
-    """Return direction and interfaces as far as the file says them: nothing, if it does not say all."""
+def _flow(captured: Captured, said: Comment, packet: Packet) -> Flow | None:
+    """Return the flow of a packet whose file says its way, None if it does not say all of it."""
     if said.crossing is not None:
-        inward, outward = said.crossing
-        return {"direction": Direction.FORWARD, "in_interface": inward, "out_interface": outward}
+        return Flow(Direction.FORWARD, packet, *said.crossing)
     if captured.direction is None or not captured.interface:
-        return {}
-    side = "in_interface" if captured.direction is Direction.IN else "out_interface"
-    return {"direction": captured.direction, side: captured.interface}
+        return None
+    if captured.direction is Direction.IN:
+        return Flow(Direction.IN, packet, captured.interface)
+    return Flow(Direction.OUT, packet, None, captured.interface)

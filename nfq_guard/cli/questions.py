@@ -13,18 +13,17 @@ from nfq_guard.model.addresses import parse_address
 from nfq_guard.model.flow import ICMP, ICMP_OF_FAMILY, ICMPV6, PORT_PROTOCOLS, UDPLITE, Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nfq_guard.model.flow import Flow, Packet
 
+_CONNECTION = "state STATE, before ADDRESS[:PORT] (the destination ahead of DNAT)"
 FORM = (
     "in|out INTERFACE PROTOCOL SOURCE DESTINATION, or forward IN-INTERFACE OUT-INTERFACE PROTOCOL SOURCE DESTINATION; "
-    "an end is ADDRESS, ADDRESS:PORT, [IPV6]:PORT, or any; behind them: type N [code N], state STATE, "
-    "before ADDRESS[:PORT] (the destination ahead of DNAT)"
+    f"an end is ADDRESS, ADDRESS:PORT, [IPV6]:PORT, or any; behind them: type N [code N], {_CONNECTION}"
 )
 _FORM_OF_WAY = (
-    "in INTERFACE, out INTERFACE, or forward IN-INTERFACE OUT-INTERFACE; behind them: state STATE, "
-    "before ADDRESS[:PORT] (the destination ahead of DNAT)"
+    f"in INTERFACE, out INTERFACE, or forward IN-INTERFACE OUT-INTERFACE; behind them: {_CONNECTION}"
 )
 _PORTED = PORT_PROTOCOLS | {UDPLITE}
 _LAST_PORT = 65_535
@@ -64,7 +63,8 @@ def captured_question(words: Sequence[str], packet: Packet) -> Question:
     options = _options(rest, "the interfaces, expected state or before: the packet says the rest")
     if "icmp_type" in options or "icmp_code" in options:
         raise ValueError("the packet has its own ICMP type and code")
-    flow = _along(way | {name: str(options[name]) for name in ("ct_state",) if name in options})
+    anyone = {"protocol": "TCP", "src": "192.0.2.1", "dst": "192.0.2.2"}
+    flow = parse_flow({**way, **anyone, **{name: options[name] for name in ("ct_state",) if name in options}})
     before = _end(str(options["original_dst"])) if "original_dst" in options else None
     if before is not None and before.address is not None:
         family, address = parse_address(before.address)
@@ -75,16 +75,6 @@ def captured_question(words: Sequence[str], packet: Packet) -> Question:
         flow = flow._replace(original_dst=address)
     port = options.get("original_dport")
     return Question(flow._replace(packet=packet, original_dport=port if isinstance(port, int) else None))
-
-
-def recorded_question(way: Mapping[str, str], packet: Packet) -> Question:
-    """Return what is asked about a packet whose file says its way: direction and interfaces, as flows have them."""
-    return Question(_along(way)._replace(packet=packet))
-
-
-def _along(way: Mapping[str, str]) -> Flow:
-    """Return a flow of this way; of anybody's, for it has a packet of its own."""
-    return parse_flow({**way, "protocol": "TCP", "src": "192.0.2.1", "dst": "192.0.2.2"})
 
 
 def _way(rest: list[str], form: str = FORM) -> dict[str, str]:

@@ -137,12 +137,9 @@ def command(  # noqa: PLR0913 - one parameter an option, as click has it
         stack.callback(watch.sum_up)
         if sys.stderr is not None and sys.stderr.isatty():
             # A quiet host says nothing for long, which looks like a command that hangs.
-            to_file = (
-                ""
-                if write is None
-                else f", writing to {'standard output' if write == STANDARD_OUTPUT else write}"
-            )
-            _say(f"watching {wanted.canonical or 'all verdicts'}{to_file}; Ctrl-C ends it")
+            where = "standard output" if write == STANDARD_OUTPUT else write
+            writing = f", writing to {where}" if where else ""
+            _say(f"watching {wanted.canonical or 'all verdicts'}{writing}; Ctrl-C ends it")
         with _stopping(watch.stop):
             watch.run(None if seconds is None else time.monotonic() + seconds)
     ctx.exit(Exit.GOOD if watch.stopped or count is None or watch.shown >= count else Exit.NO)

@@ -72,8 +72,7 @@ def text_of(event: Event) -> str:
 def _crosses(event: Event) -> bool:
     """Return whether there are two interfaces to name, by names that can be read back."""
     names = event.in_interface, event.out_interface
-    plain = all(name and name == printable(name) and not re.search(r"\s", name) for name in names)
-    return plain and event.direction == Direction.FORWARD
+    return event.direction == Direction.FORWARD and all(printable(name).split() == [name] for name in names)
 
 
 def read(text: str) -> Comment | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captures import FRAME
 from click.testing import CliRunner, Result
-from events import ALLOW_SSH, DNS, denied, event, logged, packet
+from events import ALLOW_SSH, DNS, capture_of, denied, event, logged, packet
 from policy import WEB_RULES
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP
@@ -19,7 +19,6 @@ from scapy.utils import PcapWriter
 from nfq_guard.cli.main import Exit, cli
 from nfq_guard.model.flow import TCP as TCP_NUMBER
 from nfq_guard.stream.lines import document
-from nfq_guard.stream.pcapng import Capture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,8 +130,7 @@ def test_a_packet_of_a_capture_is_explained(folder: Path) -> None:
 
 
 def recorded(path: Path, *events: Event) -> None:
-    capture = Capture()
-    path.write_bytes(b"".join([capture.head(), *(block for one in events for block in capture.blocks(one))]))
+    path.write_bytes(capture_of(*events))
 
 
 def test_a_file_that_watch_wrote_says_the_way_of_its_packets_and_what_the_guard_said(folder: Path) -> None:

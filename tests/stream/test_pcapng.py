@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from captures import wire
-from events import DNS, EVENTS, PACKETS, PING6, SHOP_WEB, SSH, WEB6, denied, event
+from events import DNS, EVENTS, PACKETS, PING6, SHOP_WEB, SSH, WEB6, capture_of, denied, event
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from nfq_guard.stream.event import Event
 
 
-def file_of(*events: Event) -> bytes:
-    capture = Capture()
-    return b"".join([capture.head(), *(block for one in events for block in capture.blocks(one))])
-
-
 def read(data: bytes) -> list[Any]:
     with PcapNgReader(io.BytesIO(data)) as reader:
         return list(reader)
@@ -30,7 +25,7 @@ def read(data: bytes) -> list[Any]:
 
 def test_packets_are_read_back_with_their_time_interface_direction_and_what_became_of_them() -> None:
     out = event(packet=DNS, direction="out", in_interface="", out_interface="eth1", side="egress")
-    first, second, third = read(file_of(event(), out, denied(packet=WEB6)))
+    first, second, third = read(capture_of(event(), out, denied(packet=WEB6)))
 
     assert [type(packet) for packet in (first, second, third)] == [IP, IP, IPv6]
     assert bytes(first) == wire(SSH)
@@ -48,7 +43,7 @@ def test_packets_are_read_back_with_their_time_interface_direction_and_what_beca
 
 @given(st.lists(EVENTS, max_size=6))
 def test_any_events_make_a_file_that_is_read_to_its_end(events: list[Event]) -> None:
-    with RawPcapNgReader(io.BytesIO(file_of(*events))) as reader:
+    with RawPcapNgReader(io.BytesIO(capture_of(*events))) as reader:
         found = list(reader)
 
     assert [data for data, _ in found] == [one.data for one in events]
@@ -72,7 +67,7 @@ def test_every_block_is_whole_by_itself() -> None:
 
 
 def test_a_forwarded_packet_is_one_of_the_interface_that_it_came_by() -> None:
-    (packet,) = read(file_of(event(packet=PING6, direction="forward", out_interface="cali1")))
+    (packet,) = read(capture_of(event(packet=PING6, direction="forward", out_interface="cali1")))
 
     assert packet.sniffed_on == "eth0"
     assert packet.direction in {None, 0}
@@ -80,13 +75,13 @@ def test_a_forwarded_packet_is_one_of_the_interface_that_it_came_by() -> None:
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", "é" * 5000])
 def test_a_name_of_any_length_and_kind_fits(name: str) -> None:
-    (packet,) = read(file_of(event(rule=SHOP_WEB._replace(file=name))))
+    (packet,) = read(capture_of(event(rule=SHOP_WEB._replace(file=name))))
 
     assert bytes(packet) == wire(SSH)
     packet.comments[0].decode()
 
 
 def test_a_packet_of_an_unknown_interface_is_written_too() -> None:
-    (packet,) = read(file_of(event(in_interface="")))
+    (packet,) = read(capture_of(event(in_interface="")))
 
     assert bytes(packet) == wire(SSH)

@@ -12,6 +12,7 @@ from nfq_guard.model.decision import Reason
 from nfq_guard.model.flow import ICMP, ICMPV6, TCP, UDP, Direction, Packet, Side, Stage
 from nfq_guard.packet import UnparsableReason
 from nfq_guard.stream.event import Event, Rule
+from nfq_guard.stream.pcapng import Capture
 from nfq_guard.stream.record import VERDICTS
 
 
@@ -74,6 +75,12 @@ def denied(**changes: Any) -> Event:
 def logged(**changes: Any) -> Event:
     """Return a Log rule that an SSH connection's first packet met, but for these fields."""
     return event(**{"verdict": "log", "reason": "", "rule": LOG_SSH, **changes})
+
+
+def capture_of(*events: Event) -> bytes:
+    """Return the capture file of these."""
+    capture = Capture()
+    return b"".join([capture.head(), *(block for one in events for block in capture.blocks(one))])
 
 
 NAMES = st.sampled_from(["", "eth0", "eth1", "cali1"])
