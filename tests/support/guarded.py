@@ -213,9 +213,16 @@ class Daemon:
 
     def counts(self, least: float, name: str, **labels: str) -> float:
         """Return a counter when it is that high, or what it is after a while: it is raised behind the answer."""
+        found = 0.0
+
+        def reached() -> bool:
+            nonlocal found
+            found = self.metric(name, **labels)
+            return found >= least
+
         with contextlib.suppress(AssertionError):
-            until(lambda: self.metric(name, **labels) >= least, name, COUNTED_WITHIN)
-        return self.metric(name, **labels)
+            until(reached, name, COUNTED_WITHIN)
+        return found
 
     def denied(self) -> float:
         """Return how many packets were denied in user space."""
